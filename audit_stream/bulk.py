@@ -28,7 +28,7 @@ from audit_stream.errors import InvalidEventError
 from audit_stream.vocabulary import KIND_PATTERN, Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from audit_stream.timestamps import Instant
 
@@ -229,7 +229,7 @@ class _SentDraft(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     kind: str | msgspec.UnsetType = msgspec.UNSET
     payload: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     source: str | msgspec.UnsetType = msgspec.UNSET
-    timestamp: str | None | msgspec.UnsetType = msgspec.UNSET
+    timestamp: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 def _door_number(text: str) -> msgspec.Raw:

@@ -87,15 +87,16 @@ def _text(value: Any, depth: int, number: Callable[[float], str]) -> str:
 
 def _plain(value: Any) -> Any:
     """Turn an instance of a subclass (an enum, a defaultdict, …) into the plain built-in."""
-    for base in (str, int, float, dict, list, tuple):
-        if isinstance(value, base):
-            if base is str:
-                return str.__str__(value)
-            if base is int:
-                return int.__int__(value)
-            if base is float:
-                return float.__float__(value)
-            return base(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, (list, tuple)):
+        return list(value)
     raise InvalidEventError(f"a {type(value).__name__} has no JSON form; send it as a string")
 
 

@@ -158,7 +158,10 @@ def last_line_head(line: bytes) -> Head:
     assumed = _assumed_head(line)
     checked = check_line(line, assumed or GENESIS)
     if isinstance(checked, Fault):
-        raise InvalidEventError(checked.reason)
+        # Where the line does not say which event it is, the number in the reason is made up.
+        raise InvalidEventError(
+            checked.reason if assumed else checked.reason.replace(" at event #1", "", 1)
+        )
     if checked[0].count == 1 and assumed != GENESIS:
         raise InvalidEventError("prev_hash mismatch at event #1")
     return checked[0]
@@ -226,7 +229,7 @@ class Verifier:
         self.fault: Fault | None = None
         self.regressions = 0
         self.seen: dict[int | str, Head] = {}
-        self._watch = frozenset(watch)
+        self.watch = frozenset(watch)
         self._start = offset
         self._assumed: Head | None = head
         self._place_known = head is not None
@@ -271,9 +274,9 @@ class Verifier:
             self.head, instant = checked
             self._pass_instants(instant, instant, 0)
             self.offset += len(line) + 1
-            if self.head.count in self._watch:
+            if self.head.count in self.watch:
                 self.seen[self.head.count] = self.head
-            if self.head.hash in self._watch:
+            if self.head.hash in self.watch:
                 self.seen[self.head.hash] = self.head
         return True
 
@@ -287,7 +290,7 @@ class Verifier:
 
     def _watch_block(self, block: bytes, hashes: Sequence[str]) -> None:
         before = self.head.count
-        for wanted in self._watch:
+        for wanted in self.watch:
             if isinstance(wanted, int):
                 if before < wanted <= before + len(hashes):
                     self.seen[wanted] = Head(wanted, hashes[wanted - before - 1])

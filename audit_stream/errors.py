@@ -8,7 +8,9 @@ these at the storage seam and nowhere else.
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class AuditStreamError(Exception):
@@ -93,7 +95,7 @@ class ConflictError(AuditStreamError):
 
 
 class HeadMismatchError(ConflictError):
-    """The expected head differs; `expected` and `head_hash` (the present one) are lower-case hex."""
+    """The head is not the `expected` one; `head_hash` is the present one (lower-case hex)."""
 
     code: ClassVar[str] = "head_mismatch"
 

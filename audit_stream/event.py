@@ -8,6 +8,7 @@ possible is done there.
 
 from __future__ import annotations
 
+import json
 import re
 
 from audit_stream import canonical, timestamps
@@ -94,10 +95,10 @@ class Event:
         Raises:
             InvalidEventError: it is not JSON, or a member is missing.
         """
-        members = canonical.json.loads(line)
         try:
-            return cls(*(members[name] for name in MEMBERS), line)
-        except (KeyError, TypeError):
+            members = json.loads(line)
+            return cls(**{name: members[name] for name in MEMBERS}, line=line)
+        except (KeyError, TypeError, ValueError, RecursionError):
             raise InvalidEventError("not a stored event") from None
 
     def as_dict(self) -> dict[str, Any]:
@@ -231,7 +232,7 @@ def check_stored(members: Any) -> None:
         if name not in MEMBERS:
             raise InvalidEventError("unknown member", shorten(name)[1:-1])
     event_id = members["event_id"]
-    if type(event_id) is not float or not event_id.is_integer() or event_id < 1:
+    if type(event_id) is not float or not event_id.is_integer() or not 1 <= event_id < 2**53:
         raise InvalidEventError("expected a positive integer", "event_id")
     for name in ("hash", "prev_hash"):
         value = members[name]

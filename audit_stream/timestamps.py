@@ -81,6 +81,17 @@ def parse(text: str) -> Instant:
     return minutes, second, (match[7] or "").rstrip("0")
 
 
+def text_of(instant: Instant) -> str:
+    """Return `instant` as `YYYY-MM-DDTHH:MM:SS.ffffff`, in UTC, cut to the microsecond."""
+    minute, second, fraction = instant
+    return _format(minute, second, int(fraction[:6].ljust(6, "0")))[:26]
+
+
+def seconds_of(instant: Instant) -> int:
+    """Return the POSIX time of `instant` in whole seconds."""
+    return (instant[0] - _EPOCH_DAY * _DAY) * 60 + instant[1]
+
+
 def _format(minutes: int, second: int, microsecond: int) -> str:
     days, minute = divmod(minutes, _DAY)
     year, month, day = _civil_from_days(days)

@@ -1,0 +1,112 @@
+"""Following a ledger as it grows, whoever appends to it: every event exactly once.
+
+A follower is a position in a file. It holds the file it reads open, so that lines appended just
+before a rotation are still read after it, and it remembers the last line it gave out, so that a
+ledger that was copied, restored or rewritten in place is noticed: where that line is still in
+the ledger the follower goes on behind it, and where it is not, the ledger is another one and is
+read from its start.
+"""
+
+from __future__ import annotations
+
+from audit_stream.errors import LedgerNotFoundError
+from audit_stream.storage.snapshot import Block, Snapshot, event_id_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from audit_stream.storage import Engine
+
+_AT_MOST = 1 << 20
+
+
+class Follower:
+    """Gives out the blocks of whole lines that an engine's ledger gains. Not thread-safe.
+
+    Args:
+        engine: the ledger; it need not exist yet.
+        after: start behind this event_id; None for "from the present end on".
+
+    `restarted` counts how often another ledger was found in the place of the one followed.
+    """
+
+    def __init__(self, engine: Engine, after: int | None = None) -> None:
+        self._engine = engine
+        self._file: Snapshot | None = None
+        self._position = 0
+        self._last_line = b""
+        self.restarted = 0
+        try:
+            self._file = engine.snapshot()
+        except LedgerNotFoundError:
+            return
+        whole = self._file.whole
+        self._position = whole if after is None else self._file.offset_after(after)
+        if self._position:
+            self._last_line = self._file.line_ending_at(self._position)
+
+    def poll(self, at_most: int = _AT_MOST) -> list[Block]:
+        """Return the blocks that came since the last call, about `at_most` bytes of them.
+
+        Never waits. Raises UnreadableError, StorageError.
+        """
+        try:
+            now = self._engine.snapshot()
+        except LedgerNotFoundError:
+            return self._drain(at_most)
+        if self._file is not None and now.identity != self._file.identity:
+            rest = self._drain(at_most)
+            if rest:
+                now.close()
+                return rest
+        self._settle(now)
+        return self._take(now, now.whole, at_most)
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _drain(self, at_most: int) -> list[Block]:
+        """Read what the file that lost its name gained before it did."""
+        if self._file is None:
+            return []
+        gained = self._file.read_at(at_most, self._position)
+        whole = self._position + gained.rfind(b"\n") + 1
+        if whole == self._position:
+            return []
+        old = Snapshot(self._file.read_at, whole, whole=whole)
+        return self._take(old, whole, at_most)
+
+    def _settle(self, now: Snapshot) -> None:
+        """Take `now` as the file to read, and find the place to go on in it."""
+        same_file = self._file is not None and now.identity == self._file.identity
+        self.close()
+        self._file = now
+        if self._position == 0:
+            return
+        if same_file and now.whole >= self._position:
+            start = self._position - len(self._last_line)
+            if now.read_at(len(self._last_line), start) == self._last_line:
+                return
+        event_id = event_id_of(self._last_line) or 0
+        start = now.offset_after(event_id - 1)
+        if now.read_at(len(self._last_line), start) == self._last_line:
+            self._position = start + len(self._last_line)
+            return
+        self.restarted += 1
+        self._position = 0
+        self._last_line = b""
+
+    def _take(self, source: Snapshot, end: int, at_most: int) -> list[Block]:
+        taken: list[Block] = []
+        for block in source.blocks(self._position, end):
+            taken.append(block)
+            self._position = block.offset + len(block.data)
+            at_most -= len(block.data)
+            if at_most <= 0:
+                break
+        if taken:
+            data = taken[-1].data
+            self._last_line = data[data.rfind(b"\n", 0, -1) + 1 :]
+        return taken

@@ -1,0 +1,416 @@
+"""The one API that the command line, the server and library users call.
+
+    from audit_stream import Ledger
+
+    with Ledger("ledger.jsonl") as ledger:
+        event = ledger.append("request_denied", "policy-as-code-engine", {"rule": 7})
+        assert ledger.verify().valid
+
+A `Ledger` is thread-safe, and any number of processes may use the same file at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from audit_stream import chain, timestamps
+from audit_stream import event as events
+from audit_stream.errors import InvalidEventError
+from audit_stream.event import DEFAULT_MAX_EVENT_BYTES, Event
+from audit_stream.storage.file import LOCK_TIMEOUT, FileEngine
+from audit_stream.vocabulary import Vocabulary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from audit_stream.chain import Head
+    from audit_stream.config import Settings
+    from audit_stream.event import Draft
+    from audit_stream.follow import Follower
+    from audit_stream.query import Damage, Filter
+    from audit_stream.storage import Commit, Engine
+    from audit_stream.storage.snapshot import Block, Snapshot
+    from audit_stream.tally import Tally
+    from audit_stream.verification import Progress, VerifyResult
+
+
+class Ledger:
+    """An append-only, hash-chained ledger.
+
+    Args:
+        path: the file. It need not exist: the first append creates it (mode 0600 minus umask);
+            reading a missing one raises LedgerNotFoundError.
+        settings: what is in force; None reads the `audit-stream.toml` beside the ledger, if
+            there is one.
+        extra_kinds: further kinds to allow.
+        any_kind: allow every kind that has the right form.
+        lock_timeout: how long an append waits for other writers, in seconds.
+        clock: POSIX time in nanoseconds.
+        engine: where the lines live, instead of a file at `path`.
+
+    Raises:
+        ConfigError: the configuration file is malformed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        settings: Settings | None = None,
+        extra_kinds: Iterable[str] = (),
+        any_kind: bool = False,
+        lock_timeout: float = LOCK_TIMEOUT,
+        clock: Callable[[], int] = time.time_ns,
+        engine: Engine | None = None,
+    ) -> None:
+        self.path = os.fspath(path)
+        if settings is None:
+            settings = _settings_beside(self.path)
+        declared: dict[str, tuple[str, ...]] = dict(settings.extra_kinds) if settings else {}
+        if extra_kinds:
+            declared["--allow-kind"] = tuple(extra_kinds)
+        self.vocabulary = Vocabulary(
+            declared, any_kind=any_kind or (settings is not None and settings.any_kind)
+        )
+        self.max_event_bytes = settings.max_event_bytes if settings else DEFAULT_MAX_EVENT_BYTES
+        self._clock = clock
+        self.engine: Engine = engine or FileEngine(
+            self.path, clock=clock, lock_timeout=lock_timeout
+        )
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], **options: Any) -> Ledger:
+        """The same as `Ledger(path, …)`."""
+        return cls(path, **options)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file. The ledger takes no more calls."""
+        self.engine.close()
+
+    # -- appending -------------------------------------------------------------------------
+
+    def append(
+        self,
+        kind: str,
+        source: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        timestamp: str | None = None,
+        expect_head: str | None = None,
+    ) -> Event:
+        """Append one event and return it once it is durable.
+
+        Args:
+            kind: what happened, a word of the vocabulary.
+            source: the producing service, 1-256 characters.
+            payload: any JSON object; None for `{}`.
+            timestamp: an RFC 3339 time with an offset; None stamps now.
+            expect_head: the hash that the ledger's head must have (64 zeros when empty).
+
+        Raises:
+            InvalidEventError: a member breaks its rule; nothing was written.
+            HeadMismatchError: the head differs; nothing was written.
+            DamagedTailError: the ledger's last line is damaged; run verify.
+            StorageError: the machine's fault; nothing was acknowledged.
+        """
+        draft = self.draft(kind, source, payload, timestamp=timestamp)
+        return Event.from_line(self.commit([draft], expect_head=expect_head).lines[0][:-1])
+
+    def append_many(
+        self, drafts: Iterable[Mapping[str, Any]], *, expect_head: str | None = None
+    ) -> list[Event]:
+        """Append events, given as `{"kind", "source", "payload"?, "timestamp"?}`, all or nothing,
+        in one durable transaction, and return them.
+
+        Raises as `append`; `index` of an InvalidEventError says which draft it is.
+        """
+        checked: list[Draft] = []
+        for index, members in enumerate(drafts):
+            try:
+                checked.append(events.draft_from_members(dict(members), vocabulary=self.vocabulary))
+            except InvalidEventError as error:
+                error.index = index
+                raise
+        committed = self.commit(checked, expect_head=expect_head)
+        return [Event.from_line(line[:-1]) for line in committed.lines]
+
+    def draft(
+        self,
+        kind: str,
+        source: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        timestamp: str | None = None,
+    ) -> Draft:
+        """Check an event without appending it. Raises InvalidEventError."""
+        members = (
+            dict(payload) if payload is not None and not isinstance(payload, dict) else payload
+        )
+        return events.draft(kind, source, members, timestamp, vocabulary=self.vocabulary)
+
+    def draft_reader(self, defaults: Mapping[str, str] | None = None) -> Callable[[bytes], Draft]:
+        """Return a quick reader of drafts sent as JSON; it raises as `append` does. `defaults`
+        fills in for a missing `kind` or `source`."""
+        from audit_stream.bulk import DraftReader
+
+        return DraftReader(self.vocabulary, defaults).read
+
+    def commit(self, drafts: Sequence[Draft], *, expect_head: str | None = None) -> Commit:
+        """Append checked drafts in one durable transaction. Raises as `append`."""
+
+        def build(head: Head) -> tuple[list[bytes], Head]:
+            chain.expect(head, expect_head)
+            now = timestamps.stamp(self._clock())
+            return chain.link(drafts, head, now, max_event_bytes=self.max_event_bytes)
+
+        return self.engine.commit(build)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """Return how many events there are, and the last one's hash. O(1).
+
+        Raises DamagedTailError, UnreadableError.
+        """
+        return self.engine.head()
+
+    def snapshot(self) -> Snapshot:
+        """Return a view of what is committed now. Raises LedgerNotFoundError, UnreadableError."""
+        return self.engine.snapshot()
+
+    def get(self, event_id: int) -> Event | None:
+        """Return one event, or None. Time does not depend on the ledger's size.
+
+        Raises LedgerNotFoundError, UnreadableError.
+        """
+        with self.snapshot() as snapshot:
+            line = snapshot.event_line(event_id)
+        if line is None:
+            return None
+        try:
+            return Event.from_line(line)
+        except InvalidEventError:
+            return None
+
+    def tail(self, count: int = 10) -> list[Event]:
+        """Return the last `count` events, oldest first. Damaged lines are left out; `verify`
+        names them. Raises LedgerNotFoundError, UnreadableError."""
+        return [Event.from_line(line) for line in self.select(limit=count)]
+
+    def query(
+        self,
+        *,
+        kinds: Iterable[str] = (),
+        sources: Iterable[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        after: int = 0,
+        before: int | None = None,
+        contains: str = "",
+        where: Mapping[str, object] | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        on_damage: Callable[[Damage], None] | None = None,
+    ) -> Iterator[Event]:
+        """Yield the events that fulfil all conditions, oldest first (`reverse`: newest first).
+
+        Args:
+            kinds, sources: any of these.
+            since, until: RFC 3339, or a time ago (`15m`, `2h`, `3d`); inclusive and exclusive.
+            after, before: event ids, both exclusive.
+            contains: text in the stored line.
+            where: dotted payload path to the value there.
+            limit: only the most recent so many.
+            on_damage: called with each damaged line, which is skipped.
+
+        Raises:
+            UnknownKindError: a kind that is neither in force nor well formed under `any_kind`.
+            InputError: a time that cannot be read.
+            LedgerNotFoundError, UnreadableError: see `snapshot`.
+        """
+        wanted = self.filter(
+            kinds=kinds,
+            sources=sources,
+            since=since,
+            until=until,
+            contains=contains,
+            where=[f"{path}={_as_text(value)}" for path, value in (where or {}).items()],
+        )
+        for line in self.select(
+            wanted, after=after, before=before, limit=limit, reverse=reverse, on_damage=on_damage
+        ):
+            yield Event.from_line(line)
+
+    def filter(
+        self,
+        *,
+        kinds: Iterable[str] = (),
+        sources: Iterable[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        contains: str = "",
+        where: Iterable[str] = (),
+    ) -> Filter:
+        """Compile conditions, given as text, for `select`. Raises as `query`."""
+        from audit_stream.query import Filter, Where, parse_when
+
+        kinds = list(kinds)
+        for kind in kinds:
+            self.vocabulary.check(kind)
+        now = self._clock()
+        return Filter(
+            kinds=kinds,
+            sources=sources,
+            since=None if since is None else parse_when(since, now),
+            until=None if until is None else parse_when(until, now),
+            contains=contains,
+            where=[Where.parse(condition) for condition in where],
+        )
+
+    def select(
+        self,
+        wanted: Filter | None = None,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int | None = None,
+        oldest: bool = False,
+        reverse: bool = False,
+        on_damage: Callable[[Damage], None] | None = None,
+    ) -> Iterator[bytes]:
+        """Yield the stored lines (without LF) that match, byte for byte, oldest first.
+
+        With `limit` the most recent so many (with `oldest` the first so many) are taken;
+        `reverse` yields the newest first. Raises LedgerNotFoundError, UnreadableError.
+        """
+        from audit_stream.query import Filter
+
+        wanted = wanted or Filter()
+        with self.snapshot() as snapshot:
+            if limit is None or oldest:
+                blocks = snapshot.between(after, before, reverse=reverse)
+                yield from _first(wanted, blocks, limit, reverse, on_damage)
+                return
+            newest_first = _first(
+                wanted, snapshot.between(after, before, reverse=True), limit, True, on_damage
+            )
+            yield from newest_first if reverse else reversed(list(newest_first))
+
+    def follow(self, after: int | None = None) -> Follower:
+        """Return a follower: its `poll` gives the blocks of lines that were appended behind event
+        `after` (None: from now on), by any process, each exactly once."""
+        from audit_stream.follow import Follower
+
+        return Follower(self.engine, after)
+
+    def stats(self) -> Tally:
+        """Count all events by kind, source and time. Raises LedgerNotFoundError,
+        UnreadableError."""
+        from audit_stream.tally import Tally
+
+        tally = Tally()
+        with self.snapshot() as snapshot:
+            for block in snapshot.blocks():
+                tally.add(block)
+        return tally
+
+    # -- verifying -------------------------------------------------------------------------
+
+    def verify(
+        self,
+        *,
+        expect_head: str | None = None,
+        expect_count: int | None = None,
+        pin: str | os.PathLike[str] | None = None,
+        since_pin: bool = False,
+        jobs: int | None = None,
+        progress: Progress | None = None,
+    ) -> VerifyResult:
+        """Check every line, and what is known from outside; never raises for what it finds.
+
+        Args:
+            expect_head: the hash of an event that must be there.
+            expect_count: how many events there must be at least; with `expect_head`, which
+                event has that hash.
+            pin: a file that remembers the last verified head. It is created on the first use
+                and moved forward on success.
+            since_pin: check only what follows the pin.
+            jobs: processes to use; None for one (safe in a program with threads).
+            progress: called with (bytes checked, bytes in all).
+
+        Raises:
+            LedgerNotFoundError, UnreadableError: there is nothing to check.
+            PinError: the pin is empty or damaged.
+            StorageError: the pin cannot be written, which is not a success.
+        """
+        from audit_stream import pins, verification
+
+        path = None if pin is None else os.fspath(pin)
+        expectations = verification.Expectations(
+            None if expect_head is None else expect_head.lower(),
+            expect_count,
+            None if path is None else pins.load(path),
+            since_pin,
+        )
+        with self.snapshot() as snapshot:
+            result = verification.verify_snapshot(
+                snapshot,
+                expectations,
+                path=self.path if isinstance(self.engine, FileEngine) else None,
+                jobs=jobs or 1,
+                progress=progress,
+            )
+        if path is not None and result.valid:
+            reached = pins.Pin(
+                result.last_event_id, result.latest_hash or chain.ZERO_HASH, result.whole_bytes
+            )
+            if reached != expectations.pin:
+                pins.save(path, reached)
+        return result
+
+
+def _first(
+    wanted: Filter,
+    blocks: Iterator[Block],
+    limit: int | None,
+    reverse: bool,
+    on_damage: Callable[[Damage], None] | None,
+) -> Iterator[bytes]:
+    """Yield at most `limit` matching lines in the order in which the blocks come."""
+    left = limit
+    for block in blocks:
+        if left is not None and left <= 0:
+            return
+        found = wanted.scan(block)
+        if on_damage is not None:
+            for damage in found.damaged:
+                on_damage(damage)
+        lines = found.lines[::-1] if reverse else found.lines
+        if left is not None:
+            lines = lines[:left]
+            left -= len(lines)
+        yield from lines
+
+
+def _settings_beside(path: str) -> Settings | None:
+    # Importing `config` costs a tenth of an append's start-up, so only where there is a file.
+    if not os.path.exists(os.path.join(os.path.dirname(path), "audit-stream.toml")):
+        return None
+    from audit_stream import config
+
+    return config.load_beside(path)
+
+
+def _as_text(value: object) -> str:
+    from audit_stream import canonical
+
+    return value if isinstance(value, str) else canonical.encode(value).decode()

@@ -1,0 +1,278 @@
+"""A view of a ledger's bytes at one moment, and how to find an event in it without an index.
+
+Pure: it asks a one-method reader for bytes. `event_id` counts lines, so the offset of an event
+can be interpolated: two or three probes find one among millions. Damaged lines can mislead a
+probe, never a result: what is found is compared with what was asked for, and a walk over the
+lines decides where probing fails.
+"""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    ReadAt: TypeAlias = Callable[[int, int], bytes]
+    """(size, offset) to bytes, less than `size` only at the end."""
+
+BLOCK_SIZE = 1 << 16
+_PROBE_SIZE = 4096
+_EVENT_ID = re.compile(rb'\{"event_id":([1-9][0-9]{0,17}),"hash":"')
+_MAX_PROBES = 64
+
+
+class Block:
+    """Whole lines, each with its LF, and the offset of the first in the ledger (bytes)."""
+
+    __slots__ = ("data", "offset")
+
+    def __init__(self, offset: int, data: bytes) -> None:
+        self.offset = offset
+        self.data = data
+
+
+class Snapshot:
+    """The bytes of a ledger up to `size`, of which the first `whole` end in an LF.
+
+    `identity` tells one file from another that took its place. Close it when done.
+    """
+
+    __slots__ = ("_on_close", "identity", "read_at", "size", "whole")
+
+    def __init__(
+        self,
+        read_at: ReadAt,
+        size: int,
+        *,
+        whole: int | None = None,
+        identity: object = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.read_at = read_at
+        self.size = size
+        self.whole = end_of_lines(read_at, size) if whole is None else whole
+        self.identity = identity
+        self._on_close = on_close
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file behind it. May be called twice."""
+        if self._on_close is not None:
+            close = self._on_close
+            self._on_close = None
+            close()
+
+    @property
+    def torn(self) -> int:
+        """How many bytes follow the last LF."""
+        return self.size - self.whole
+
+    def last_line(self) -> bytes | None:
+        """Return the last complete line without its LF, or None when there is none."""
+        if self.whole == 0:
+            return None
+        return self.line_ending_at(self.whole)[:-1]
+
+    def line_ending_at(self, end: int) -> bytes:
+        """Return the line (with LF) whose LF is the byte before `end`."""
+        start = end_of_lines(self.read_at, end - 1)
+        return self.read_at(end - start, start)
+
+    def line_at(self, start: int) -> bytes:
+        """Return the whole line (with LF) that starts at `start`."""
+        size, data = _PROBE_SIZE, b""
+        while start + len(data) < self.whole:
+            data += self.read_at(min(size, self.whole - start - len(data)), start + len(data))
+            found = data.find(b"\n", max(0, len(data) - size))
+            if found >= 0:
+                return data[: found + 1]
+            size *= 2
+        return data
+
+    def blocks(
+        self, start: int = 0, end: int | None = None, *, size: int = BLOCK_SIZE
+    ) -> Iterator[Block]:
+        """Yield the whole lines in [start, end), both at line starts, in blocks of about `size`
+        bytes (more where one line is longer)."""
+        end = self.whole if end is None else end
+        rest = b""
+        position = start
+        while position < end:
+            data = self.read_at(min(size, end - position), position)
+            if not data:
+                return  # the file was cut while we read
+            position += len(data)
+            cut = data.rfind(b"\n") + 1
+            if not cut:
+                rest += data
+                size *= 2  # a line longer than the block: keep the joining linear
+                continue
+            block = rest + data[:cut] if rest else data[:cut]
+            rest = data[cut:]
+            yield Block(position - len(rest) - len(block), block)
+
+    def blocks_reversed(
+        self, start: int = 0, end: int | None = None, *, size: int = BLOCK_SIZE
+    ) -> Iterator[Block]:
+        """As `blocks`, the last block first; the lines inside a block stay in order."""
+        end = self.whole if end is None else end
+        while end > start:
+            from_here = max(start, end - size)
+            if from_here > start:
+                from_here = self._line_start_after(from_here - 1, end)
+            if from_here >= end:  # one line longer than the block
+                from_here = max(start, end_of_lines(self.read_at, end - 1))
+            yield Block(from_here, self.read_at(end - from_here, from_here))
+            end = from_here
+
+    def line_start_from(self, offset: int) -> int:
+        """Return the first line start at or beyond `offset` (`whole` if there is none)."""
+        return 0 if offset <= 0 else self._line_start_after(offset - 1, self.whole)
+
+    def _line_start_after(self, offset: int, end: int) -> int:
+        """Return the first line start beyond `offset`, or `end`."""
+        while offset < end:
+            data = self.read_at(min(_PROBE_SIZE, end - offset), offset)
+            found = data.find(b"\n")
+            if found >= 0:
+                return offset + found + 1
+            if not data:
+                break
+            offset += len(data)
+        return end
+
+    def last_event_id(self) -> int:
+        """Return the event_id that the last complete line names, 0 when there is none.
+
+        A last line that names none (it is damaged) counts as the successor of the line before.
+        """
+        steps, end = 0, self.whole
+        while end > 0:
+            line = self.line_ending_at(end)
+            named = event_id_of(line)
+            if named is not None:
+                return named + steps
+            steps += 1
+            end -= len(line)
+        return steps
+
+    def offset_after(self, after: int) -> int:
+        """Return where the first event with event_id > `after` starts (`whole` if none does).
+
+        On an undamaged ledger this is exact, in O(log log n) reads. Among damaged lines it errs
+        to the early side at worst by the damaged lines themselves.
+        """
+        if after < 1 or self.whole == 0:
+            return 0
+        last = self.last_event_id()
+        if after >= last:
+            return self.whole
+        low, high = self._bracket(after, last)
+        return self._walk(low, high, after)
+
+    def _bracket(self, after: int, last: int) -> tuple[int, int]:
+        """Return line starts around the answer: the line at the first has an id <= `after` (or
+        is the file's first), the one at the second has an id > `after` (or is the end)."""
+        low, low_id = 0, 1
+        high, high_id = self.whole, last + 1
+        ceiling = high  # no line that names its id starts in [ceiling, high)
+        for probe in range(_MAX_PROBES):
+            if ceiling - low <= 2 * BLOCK_SIZE:
+                break
+            if probe % 4 == 3:  # halving bounds the cost where line lengths are skewed
+                guess = (low + ceiling) // 2
+            else:
+                share = (after + 1 - low_id) / max(1, high_id - low_id)
+                # In turn a little early and a little late, so that both ends close in.
+                margin = BLOCK_SIZE // 2 if probe % 2 else -BLOCK_SIZE // 2
+                guess = low + int((high - low) * share) + margin
+            guess = min(max(guess, low + 1), ceiling - 1)
+            start, named = self._named_line_from(guess, high)
+            if named is None:
+                ceiling = guess
+            elif named <= after:
+                low, low_id = start, named
+            else:
+                high, high_id = start, named
+                ceiling = start
+        return low, high
+
+    def _named_line_from(self, offset: int, end: int) -> tuple[int, int | None]:
+        """Return the first line start at or beyond `offset` whose line names its id."""
+        start = self._line_start_after(offset - 1, end)
+        while start < end:
+            named = event_id_of(self.read_at(64, start))
+            if named is not None:
+                return start, named
+            start = self._line_start_after(start, end)
+        return end, None
+
+    def _walk(self, low: int, high: int, after: int) -> int:
+        wanted = b'\n{"event_id":%d,"hash":"' % (after + 1)
+        for block in self.blocks(low, high):
+            found = block.data.find(wanted)
+            if found >= 0:
+                return block.offset + found + 1
+            position = block.offset
+            for line in block.data[:-1].split(b"\n"):
+                named = event_id_of(line)
+                if named is not None and named > after:
+                    return position
+                position += len(line) + 1
+        return high
+
+    def event_line(self, event_id: int) -> bytes | None:
+        """Return the stored line (without LF) that names `event_id`, or None."""
+        start = self.offset_after(event_id - 1)
+        if event_id < 1 or start >= self.whole:
+            return None
+        line = self.line_at(start)
+        return line[:-1] if event_id_of(line) == event_id else None
+
+    def between(
+        self, after: int = 0, before: int | None = None, *, reverse: bool = False
+    ) -> Iterator[Block]:
+        """Yield blocks of the events with after < event_id < before; see `storage.Engine.read`."""
+        start = self.offset_after(after)
+        end = self.whole if before is None else max(start, self.offset_after(before - 1))
+        return self.blocks_reversed(start, end) if reverse else self.blocks(start, end)
+
+    def offset_of_last(self, count: int) -> int:
+        """Return where the last `count` complete lines start."""
+        if count <= 0:
+            return self.whole
+        for block in self.blocks_reversed():
+            lines = block.data.count(b"\n")
+            if lines >= count:
+                position = len(block.data)
+                for _ in range(count):
+                    position = block.data.rfind(b"\n", 0, position - 1) + 1
+                return block.offset + position
+            count -= lines
+        return 0
+
+
+def event_id_of(line: bytes) -> int | None:
+    """Return the event_id that a stored line starts with, None when it does not."""
+    match = _EVENT_ID.match(line)
+    return int(match[1]) if match else None
+
+
+def end_of_lines(read_at: ReadAt, size: int) -> int:
+    """Return the offset after the last LF in the first `size` bytes; 0 when there is none."""
+    end, step = size, _PROBE_SIZE
+    while end > 0:
+        start = max(0, end - step)
+        found = read_at(end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end, step = start, min(step * 2, 1 << 20)
+    return 0

@@ -1,0 +1,378 @@
+"""Walking a whole ledger and giving the verdict.
+
+The walk reads the file in blocks, in one process or in several over ranges of it; what a line
+must be is `chain`'s to say. Then what stands outside the file (pins, expectations) is held
+against what was found, because a bare chain cannot speak for its own end.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from audit_stream.chain import GENESIS, ZERO_HASH, Head, Segment, Verifier
+from audit_stream.errors import UnreadableError
+from audit_stream.storage.durable import Disk
+from audit_stream.storage.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from audit_stream.pins import Pin
+
+    Progress = Callable[[int, int], None]
+    """Called with (bytes checked, bytes in all; 0 when unknown)."""
+
+BLOCK_SIZE = 1 << 15
+RANGE_SIZE = 4 << 20
+NOTHING_VOUCHES = "nothing outside the file vouches for its end"
+
+EXIT_CODES = {"intact": 0, "empty": 0, "broken": 1, "rewritten": 1, "truncated": 1, "torn": 3}
+
+
+class VerifyResult(NamedTuple):
+    """The verdict on a ledger, and what it rests on. The first four are the service's of old.
+
+    Attributes:
+        valid: whether nothing at all is wrong.
+        checked: how many events check, counted from the first.
+        first_break_at: the number of the event that fails, or None.
+        reason: what is wrong, in a stable sentence, or None.
+        verdict: intact, empty, broken, truncated, rewritten or torn.
+        byte_offset: where the failing line or the unterminated bytes start, or None.
+        last_event_id: the last good event (0 when there is none).
+        latest_hash: its hash, or None.
+        bytes: the file's size.
+        torn_tail_bytes: how many bytes follow the last LF.
+        clock_regressions: how many events are older than the event before them.
+        pinned: what vouches for the end: `{"by", "event_id", "hash"}`, or None.
+        since_event_id: events up to this one were taken from a pin and not read again.
+        whole_bytes: the size up to the last LF of the events that check.
+    """
+
+    valid: bool
+    checked: int
+    first_break_at: int | None
+    reason: str | None
+    verdict: str
+    byte_offset: int | None
+    last_event_id: int
+    latest_hash: str | None
+    bytes: int
+    torn_tail_bytes: int
+    clock_regressions: int
+    pinned: dict[str, Any] | None
+    since_event_id: int
+    whole_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the members as the command line and the server report them."""
+        members = self._asdict()
+        del members["whole_bytes"]
+        return members
+
+    @property
+    def exit_code(self) -> int:
+        """0 intact or empty, 1 failed, 3 torn tail only."""
+        return EXIT_CODES[self.verdict]
+
+
+class Expectations(NamedTuple):
+    """What somebody outside the file says about it.
+
+    Attributes:
+        head: the hash (lower-case hex) of an event that must be there.
+        at_least: how many events there must be at least; with `head`, which event has that hash.
+        pin: the head that was verified last.
+        since_pin: take the events up to the pin's for checked.
+    """
+
+    head: str | None = None
+    at_least: int | None = None
+    pin: Pin | None = None
+    since_pin: bool = False
+
+    def watch(self) -> set[int | str]:
+        """Return the event numbers and hashes that the walk is to look out for."""
+        wanted: set[int | str] = set()
+        if self.head is not None and self.head != ZERO_HASH:
+            wanted.add(self.head)
+        if self.at_least:
+            wanted.add(self.at_least)
+        if self.pin is not None and self.pin.event_id:
+            wanted.add(self.pin.event_id)
+        return wanted
+
+
+def verify_bytes(data: bytes, expectations: Expectations = Expectations()) -> VerifyResult:  # noqa: B008
+    """Give the verdict on a ledger held in memory."""
+    snapshot = Snapshot(lambda size, offset: data[offset : offset + size], len(data))
+    return verify_snapshot(snapshot, expectations)
+
+
+def verify_snapshot(
+    snapshot: Snapshot,
+    expectations: Expectations = Expectations(),  # noqa: B008
+    *,
+    path: str | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> VerifyResult:
+    """Give the verdict on a snapshot. Constant memory, whatever its size.
+
+    Args:
+        path: the file behind the snapshot, for other processes to open; without it one
+            process does the work.
+        jobs: how many processes to use at most.
+        progress: called now and then.
+
+    Raises:
+        UnreadableError: the file was cut or replaced while it was read.
+    """
+    start, head = _starting_point(snapshot, expectations)
+    verifier = Verifier(head, start, watch=expectations.watch())
+    verifier.seen[head.count] = head
+    ranges = list(_ranges(start, snapshot.whole))
+    if path is None or jobs < 2 or len(ranges) < 2:
+        _walk(snapshot, verifier, start, snapshot.whole, progress)
+    else:
+        _walk_with_processes(snapshot, verifier, ranges, path, min(jobs, len(ranges)), progress)
+    if verifier.fault is None and verifier.offset != snapshot.whole:
+        raise UnreadableError("the ledger was cut while it was being verified; run verify again")
+    return _judge(verifier, snapshot.size, snapshot.torn, expectations, head.count)
+
+
+def verify_stream(
+    stream: BinaryIO,
+    expectations: Expectations = Expectations(),  # noqa: B008
+    *,
+    progress: Progress | None = None,
+) -> VerifyResult:
+    """Give the verdict on a ledger that comes through a pipe, in one process."""
+    verifier = Verifier(watch=expectations.watch())
+    rest: list[bytes] = []
+    size = 0
+    while data := stream.read(BLOCK_SIZE):
+        size += len(data)
+        cut = data.rfind(b"\n") + 1
+        if not cut:
+            rest.append(data)
+            continue
+        verifier.feed(b"".join([*rest, data[:cut]]))
+        rest = [data[cut:]]
+        if progress is not None:
+            progress(size, 0)
+    return _judge(verifier, size, sum(map(len, rest)), expectations, 0)
+
+
+def default_jobs() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# -- walking -----------------------------------------------------------------------------------
+
+
+def _walk(
+    snapshot: Snapshot, verifier: Verifier, start: int, end: int, progress: Progress | None
+) -> None:
+    for count, block in enumerate(snapshot.blocks(start, end, size=BLOCK_SIZE)):
+        if not verifier.feed(block.data):
+            break
+        if progress is not None and count % 32 == 0:
+            progress(verifier.offset, snapshot.size)
+
+
+def _ranges(start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        yield start, min(start + RANGE_SIZE, end)
+        start += RANGE_SIZE
+
+
+def _walk_with_processes(
+    snapshot: Snapshot,
+    verifier: Verifier,
+    ranges: list[tuple[int, int]],
+    path: str,
+    jobs: int,
+    progress: Progress | None,
+) -> None:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    # Forking starts at once, but only a process without threads may do it safely.
+    safe = sys.platform == "linux" and threading.active_count() == 1
+    context = multiprocessing.get_context("fork" if safe else "spawn")
+    task = (path, snapshot.identity, snapshot.whole, verifier.watch)
+    try:
+        with ProcessPoolExecutor(
+            jobs, mp_context=context, initializer=_start_worker, initargs=task
+        ) as pool:
+            try:
+                for segment in pool.map(_check_range, ranges):
+                    if not verifier.join(segment):
+                        break
+                    if progress is not None:
+                        progress(verifier.offset, snapshot.size)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+    except BrokenProcessPool:
+        raise UnreadableError(
+            f"{path}: a verifying process was killed; run verify again, with --jobs 1 if memory "
+            "is short"
+        ) from None
+
+
+_worker: tuple[Snapshot, frozenset[int | str]]
+
+
+def _start_worker(path: str, identity: object, whole: int, watch: frozenset[int | str]) -> None:
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    gc.disable()  # decoded lines form no cycles
+    disk = Disk()
+    fd = disk.open_read(path)
+    status = disk.fstat(fd)
+    same = (status.st_dev, status.st_ino) == identity
+    # A replaced file reads as empty here, which the parent reports as cut while being read.
+    snapshot = Snapshot(
+        lambda size, offset: disk.read_at(fd, size, offset) if same else b"", whole, whole=whole
+    )
+    _worker = (snapshot, watch)
+
+
+def _check_range(bounds: tuple[int, int]) -> Segment:
+    """Check the lines that start inside a range, which neither end need respect."""
+    snapshot, watch = _worker
+    start, end = (snapshot.line_start_from(bound) for bound in bounds)
+    verifier = Verifier(None if start else GENESIS, start, watch=watch)
+    _walk(snapshot, verifier, start, end, None)
+    return verifier.segment()
+
+
+# -- judging -----------------------------------------------------------------------------------
+
+
+def _judge(
+    verifier: Verifier, size: int, torn: int, expectations: Expectations, since: int
+) -> VerifyResult:
+    verdict, reason, offset = "empty" if size == 0 else "intact", None, None
+    first_break = None
+    if verifier.fault is not None:
+        verdict, reason, offset = "broken", verifier.fault.reason, verifier.offset
+        first_break = verifier.fault.number
+    else:
+        failed = _held_against(verifier, expectations)
+        if failed is not None:
+            verdict, reason = failed
+        elif torn:
+            verdict, offset = "torn", verifier.offset
+            reason = f"torn tail: {torn} bytes after the last complete line"
+    valid = verdict in ("intact", "empty")
+    return VerifyResult(
+        valid=valid,
+        checked=verifier.head.count,
+        first_break_at=first_break,
+        reason=reason,
+        verdict=verdict,
+        byte_offset=offset,
+        last_event_id=verifier.head.count,
+        latest_hash=verifier.head.hash if verifier.head.count else None,
+        bytes=size,
+        torn_tail_bytes=torn,
+        clock_regressions=verifier.regressions,
+        pinned=_vouching(verifier, expectations) if valid or verdict == "torn" else None,
+        since_event_id=since,
+        whole_bytes=verifier.offset,
+    )
+
+
+def _held_against(verifier: Verifier, expectations: Expectations) -> tuple[str, str] | None:
+    """Return (verdict, reason) of what the outside contradicts; rewritten outranks truncated."""
+    failures = [
+        failure
+        for failure in (
+            _against_pin(verifier, expectations.pin),
+            _against_expected(verifier, expectations),
+        )
+        if failure is not None
+    ]
+    return min(failures, default=None)  # "rewritten" < "truncated"
+
+
+def _against_pin(verifier: Verifier, pin: Pin | None) -> tuple[str, str] | None:
+    if pin is None or pin.event_id == 0:
+        return None
+    count = verifier.head.count
+    if count < pin.event_id:
+        return "truncated", f"the pin has seen {pin.event_id} events, the ledger has {count}"
+    seen = verifier.seen.get(pin.event_id)
+    if (seen is None and verifier.head.count != pin.event_id) or (
+        (seen or verifier.head).hash != pin.hash
+    ):
+        return "rewritten", f"event #{pin.event_id} is not the one that the pin has seen"
+    return None
+
+
+def _against_expected(verifier: Verifier, expected: Expectations) -> tuple[str, str] | None:
+    head, count = expected.head, expected.at_least
+    if count is not None and verifier.head.count < count:
+        return "truncated", f"{count} events expected, the ledger has {verifier.head.count}"
+    if head is None or head == ZERO_HASH:
+        return None
+    if count:
+        seen = verifier.seen.get(count)
+        if seen is None or seen.hash != head:
+            return "rewritten", f"event #{count} does not have the expected hash {head}"
+    elif head not in verifier.seen:
+        return "rewritten", f"no event has the expected hash {head}"
+    return None
+
+
+def _vouching(verifier: Verifier, expectations: Expectations) -> dict[str, Any] | None:
+    """Return the furthest thing outside the file that the ledger was held against."""
+    witnesses: list[tuple[int, str, str | None]] = []
+    if expectations.at_least is not None:
+        witnesses.append((expectations.at_least, "expect-count", None))
+    if expectations.head is not None:
+        seen = verifier.seen.get(expectations.head)
+        number = seen.count if seen else (expectations.at_least or 0)
+        witnesses.append((number, "expect-head", expectations.head))
+    if expectations.pin is not None:
+        witnesses.append((expectations.pin.event_id, "pin", expectations.pin.hash))
+    if not witnesses:
+        return None
+    number, by, hash_ = max(witnesses, key=lambda witness: (witness[0], witness[2] is not None))
+    return {"by": by, "event_id": number, "hash": hash_}
+
+
+def _starting_point(snapshot: Snapshot, expectations: Expectations) -> tuple[int, Head]:
+    """Return where the walk starts (bytes) and the head it goes on from.
+
+    That is the pin's, when asked for and when the pin's event does end there. Otherwise the whole
+    file is walked: it will say what is wrong, and expectations may concern any part of it.
+    """
+    pin = expectations.pin
+    if (
+        not expectations.since_pin
+        or pin is None
+        or pin.event_id == 0
+        or expectations.head is not None
+        or expectations.at_least is not None
+        or snapshot.whole < pin.byte_offset
+        or snapshot.read_at(1, pin.byte_offset - 1) != b"\n"
+    ):
+        return 0, GENESIS
+    verifier = Verifier(None)
+    if not verifier.feed(snapshot.line_ending_at(pin.byte_offset)):
+        return 0, GENESIS
+    head = Head(pin.event_id, pin.hash)
+    return (pin.byte_offset, head) if verifier.head == head else (0, GENESIS)
