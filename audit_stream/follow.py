@@ -25,18 +25,21 @@ class Follower:
     Args:
         engine: the ledger; it need not exist yet.
         after: start behind this event_id; None for "from the present end on".
+        snapshot: what counts as the present; it becomes the follower's to close.
 
     `restarted` counts how often another ledger was found in the place of the one followed.
     """
 
-    def __init__(self, engine: Engine, after: int | None = None) -> None:
+    def __init__(
+        self, engine: Engine, after: int | None = None, snapshot: Snapshot | None = None
+    ) -> None:
         self._engine = engine
         self._file: Snapshot | None = None
         self._position = 0
         self._last_line = b""
         self.restarted = 0
         try:
-            self._file = engine.snapshot()
+            self._file = snapshot or engine.snapshot()
         except LedgerNotFoundError:
             return
         whole = self._file.whole

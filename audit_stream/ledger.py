@@ -286,31 +286,45 @@ class Ledger:
         oldest: bool = False,
         reverse: bool = False,
         on_damage: Callable[[Damage], None] | None = None,
+        within: Snapshot | None = None,
     ) -> Iterator[bytes]:
         """Yield the stored lines (without LF) that match, byte for byte, oldest first.
 
         With `limit` the most recent so many (with `oldest` the first so many) are taken;
-        `reverse` yields the newest first. Raises LedgerNotFoundError, UnreadableError.
+        `reverse` yields the newest first; `within` looks in a snapshot taken before, which stays
+        open. Raises LedgerNotFoundError, UnreadableError.
         """
+        if within is None:
+            with self.snapshot() as snapshot:
+                yield from self.select(
+                    wanted,
+                    after=after,
+                    before=before,
+                    limit=limit,
+                    oldest=oldest,
+                    reverse=reverse,
+                    on_damage=on_damage,
+                    within=snapshot,
+                )
+            return
         from audit_stream.query import Filter
 
         wanted = wanted or Filter()
-        with self.snapshot() as snapshot:
-            if limit is None or oldest:
-                blocks = snapshot.between(after, before, reverse=reverse)
-                yield from _first(wanted, blocks, limit, reverse, on_damage)
-                return
-            newest_first = _first(
-                wanted, snapshot.between(after, before, reverse=True), limit, True, on_damage
-            )
-            yield from newest_first if reverse else reversed(list(newest_first))
+        if limit is None or oldest:
+            blocks = within.between(after, before, reverse=reverse)
+            yield from _first(wanted, blocks, limit, reverse, on_damage)
+            return
+        blocks = within.between(after, before, reverse=True)
+        newest_first = _first(wanted, blocks, limit, True, on_damage)
+        yield from newest_first if reverse else reversed(list(newest_first))
 
-    def follow(self, after: int | None = None) -> Follower:
+    def follow(self, after: int | None = None, *, snapshot: Snapshot | None = None) -> Follower:
         """Return a follower: its `poll` gives the blocks of lines that were appended behind event
-        `after` (None: from now on), by any process, each exactly once."""
+        `after` (None: from now on, or from the end of `snapshot`, which becomes the follower's
+        to close), by any process, each exactly once."""
         from audit_stream.follow import Follower
 
-        return Follower(self.engine, after)
+        return Follower(self.engine, after, snapshot)
 
     def stats(self) -> Tally:
         """Count all events by kind, source and time. Raises LedgerNotFoundError,

@@ -1,0 +1,70 @@
+"""Typer parameters that several commands share."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from audit_stream.cli.append_options import CONFIG_VARIABLE, LEDGER_HELP, LEDGER_VARIABLE
+
+
+def _kinds(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete a kind from the vocabulary in force for the ledger on the command line."""
+    from audit_stream.cli.opening import open_ledger
+    from audit_stream.errors import AuditStreamError
+
+    given = ctx.params.get("ledger") or os.environ.get(LEDGER_VARIABLE) or ""
+    ledger = given[0] if isinstance(given, (list, tuple)) and given else given
+    config = ctx.params.get("config") or os.environ.get(CONFIG_VARIABLE)
+    try:
+        vocabulary = open_ledger(str(ledger or "ledger.jsonl"), config).vocabulary
+    except AuditStreamError:
+        return []
+    return sorted(kind for kind in vocabulary.origins if kind.startswith(incomplete))
+
+
+complete_kind = _kinds
+
+
+def complete_format(incomplete: str) -> list[str]:
+    """Complete the name of an output form."""
+    from audit_stream.cli.forms import FORMATS
+
+    return [name for name in FORMATS if name.startswith(incomplete)]
+
+
+LedgerArgument = Annotated[
+    str,
+    typer.Argument(metavar="LEDGER", help=LEDGER_HELP, envvar=LEDGER_VARIABLE),
+]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar=CONFIG_VARIABLE,
+        show_envvar=False,
+        help=f"The configuration file; {CONFIG_VARIABLE} or the audit-stream.toml beside the "
+        "ledger if not given.",
+    ),
+]
+KindOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind", metavar="KIND", help="Only this kind. Repeatable.", autocompletion=_kinds
+    ),
+]
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="NAME", help="Only this source. Repeatable."),
+]
+AllowKindOption = Annotated[
+    list[str] | None,
+    typer.Option("--allow-kind", metavar="KIND", help="Allow one more kind. Repeatable."),
+]
+AnyKindOption = Annotated[
+    bool, typer.Option("--any-kind", help="Allow every kind of the right form.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

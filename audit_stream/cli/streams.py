@@ -1,0 +1,77 @@
+"""Writing bytes to stdout, and text that cannot drive a terminal.
+
+Text from a ledger comes from strangers. On a terminal the characters that could move the cursor,
+change colours, retitle the window or reorder a line are shown as escapes; inside JSON as
+`\\uXXXX`, which leaves its meaning alone. In a pipe or a file the stored bytes pass untouched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from audit_stream.errors import StorageError
+
+# C0 (LF too), DEL, C1, the bidirectional controls, and Unicode's line separators.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+class OutputClosed(Exception):  # noqa: N818 - not an error: the reader has seen enough
+    """Whoever read our stdout has gone."""
+
+
+def is_terminal(fd: int = 1) -> bool:
+    """Whether a descriptor is a terminal."""
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return False
+
+
+def safe(text: str) -> str:
+    """Return `text` with unsafe characters as `\\uXXXX`, so that it stays one harmless line."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """As `safe`, for messages; also what stderr's encoding cannot say is escaped."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    return safe(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def safe_line(line: bytes) -> bytes:
+    """Return a stored line for a terminal: the same JSON, harmless."""
+    return safe(line.decode("utf-8", "backslashreplace")).encode()
+
+
+class Output:
+    """Bytes to stdout, unbuffered, in whole.
+
+    Raises OutputClosed when nobody reads any more, StorageError when it cannot be written.
+    """
+
+    def __init__(self, fd: int = 1) -> None:
+        self.fd = fd
+        self.terminal = is_terminal(fd)
+
+    def lines(self, lines: list[bytes]) -> None:
+        """Write stored lines (without LF), each with its LF."""
+        if lines:
+            shown = map(safe_line, lines) if self.terminal else lines
+            self.write(b"\n".join(shown) + b"\n")
+
+    def text(self, text: str) -> None:
+        """Write text of ours (already safe), with an LF."""
+        self.write(text.encode("utf-8", "backslashreplace") + b"\n")
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self.fd, view) :]
+        except BrokenPipeError:
+            raise OutputClosed from None
+        except OSError as error:
+            raise StorageError(f"cannot write the output: {error.strerror}") from None
