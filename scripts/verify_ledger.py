@@ -134,7 +134,7 @@ def instant(timestamp):
         or second > (60 if utc + 1 in (1440 * this_month, 1440 * next_month) else 59)
     ):
         raise ValueError("timestamp is no instant of the calendar and clock")
-    return utc, second, (match.group(7) or "").rstrip("0")
+    return utc, second, (match.group(7) or "").rstrip(".0")
 
 
 def parse(line):
@@ -151,8 +151,9 @@ def parse(line):
         raise ValueError("differs from its canonical form")
     if list(event) != MEMBERS:
         raise ValueError("its members are not the seven of an event")
-    if type(event["event_id"]) is not float or not event["event_id"].is_integer():
-        raise ValueError("event_id is not an integer")
+    event_id = event["event_id"]
+    if type(event_id) is not float or not event_id.is_integer() or event_id < 1:
+        raise ValueError("event_id is not a positive integer")
     if type(event["payload"]) is not dict:
         raise ValueError("payload is not an object")
     for member, rule in STRING_RULES.items():
@@ -174,7 +175,7 @@ def check_line(line, number, prev_hash):
     start = len(b'{"event_id":%d,' % number)
     end = start + len('"hash":"",') + 64
     if event["event_id"] != number:
-        return f"event_id should be {number}, got {number_text(event['event_id'])}", None
+        return f"event_id should be {number}, got {event['event_id']:.0f}", None
     if event["prev_hash"] != prev_hash:
         return f"prev_hash mismatch at event #{number}", None
     if event["hash"] != hashlib.sha256(line[:start] + line[end:]).hexdigest():
