@@ -152,8 +152,8 @@ def parse(line):
     if list(event) != MEMBERS:
         raise ValueError("its members are not the seven of an event")
     event_id = event["event_id"]
-    if type(event_id) is not float or not event_id.is_integer() or event_id < 1:
-        raise ValueError("event_id is not a positive integer")
+    if type(event_id) is not float or not event_id.is_integer() or not 1 <= event_id < 2**53:
+        raise ValueError("event_id is not an integer from 1 to 2^53-1")
     if type(event["payload"]) is not dict:
         raise ValueError("payload is not an object")
     for member, rule in STRING_RULES.items():
@@ -224,17 +224,20 @@ def verify(stream, size=math.inf, expect_head=None, expect_count=None):
     if verdict == "broken":
         pass
     elif checked < (expect_count or 0):
-        verdict, reason = "truncated", f"{checked} events, expected at least {expect_count}"
+        verdict, reason = "truncated", f"{expect_count} events expected, the ledger has {checked}"
+    elif expect_head and expect_count and found_at != expect_count:
+        verdict = "rewritten"
+        reason = f"event #{expect_count} does not have the expected hash {expect_head}"
     elif expect_head and found_at is None:
         verdict, reason = "rewritten", f"no event has the expected hash {expect_head}"
-    elif expect_head and expect_count not in (None, found_at):
-        verdict, reason = "rewritten", f"event #{expect_count} has not the expected hash"
     elif torn:
         verdict, offset = "torn", total - torn
         reason = f"torn tail: {torn} bytes after the last complete line"
     pinned = None
-    if verdict in ("intact", "empty", "torn") and (expect_head or expect_count is not None):
-        pinned = {"count": expect_count if found_at is None else found_at, "hash": expect_head}
+    if verdict in ("intact", "empty", "torn") and expect_head:
+        pinned = {"by": "expect-head", "event_id": found_at, "hash": expect_head}
+    elif verdict in ("intact", "empty", "torn") and expect_count is not None:
+        pinned = {"by": "expect-count", "event_id": expect_count, "hash": None}
     return {
         "valid": verdict in ("intact", "empty"),
         "checked": checked,
@@ -242,7 +245,7 @@ def verify(stream, size=math.inf, expect_head=None, expect_count=None):
         "reason": reason,
         "verdict": verdict,
         "byte_offset": offset,
-        "last_event_id": checked or None,
+        "last_event_id": checked,
         "latest_hash": latest if checked else None,
         "bytes": total,
         "torn_tail_bytes": torn,
@@ -279,7 +282,9 @@ def describe(result):
         yield f"{member}: {result[member]}"
     yield f"timestamps earlier than the one before: {result['clock_regressions']}"
     if result["pinned"]:
-        yield "vouched for from outside: {count} events, hash {hash}".format(**result["pinned"])
+        yield "vouched for by --{by}: up to event #{event_id}, hash {hash}".format(
+            **result["pinned"]
+        )
     elif result["verdict"] in ("intact", "empty", "torn"):
         yield "nothing outside the file vouches for its end"
 
@@ -292,9 +297,9 @@ def main(arguments=None):
     parser.add_argument("--expect-head", metavar="HASH", help="some event must have this hash")
     parser.add_argument("--expect-count", metavar="N", help="there must be N events or more")
     options = parser.parse_args(arguments)
-    head, count = options.expect_head, options.expect_count
+    head, count = options.expect_head and options.expect_head.lower(), options.expect_count
     if head is not None and not re.fullmatch(HASH, head):
-        parser.error("--expect-head: expected 64 lower-case hex digits")
+        parser.error("--expect-head: expected 64 hex digits")
     if count is not None and not re.fullmatch("[0-9]{1,16}", count):
         parser.error("--expect-count: expected a whole number")
     try:

@@ -73,7 +73,8 @@ def test_every_bit_of_three_events() -> None:
         (THREE[1].replace(b"1.5", b"2.5"), "hash mismatch at event #2"),
         (chain([{}, {"prev_hash": f'"{"f" * 64}"'}])[1], "prev_hash mismatch at event #2"),
         (THREE[0], "event_id should be 2, got 1"),
-        (chain([{"event_id": "1e+21"}])[0], "event_id should be 2, got 1000000000000000000000"),
+        (chain([{"event_id": str(2**53 - 1)}])[0], "event_id should be 2, got 9007199254740991"),
+        (chain([{"event_id": str(2**53)}])[0], "not a canonical event at event #2: "),
         (b"", "not a canonical event at event #2: "),
         (chain([{}, {"payload": '{"a": 1}'}])[1], "not a canonical event at event #2: "),
     ],
@@ -129,7 +130,7 @@ def test_result_of_an_intact_ledger() -> None:
 def test_result_of_an_empty_ledger() -> None:
     result = check(b"")
     assert (result["verdict"], result["valid"], result["latest_hash"]) == ("empty", True, None)
-    assert (result["checked"], result["last_event_id"], result["bytes"]) == (0, None, 0)
+    assert (result["checked"], result["last_event_id"], result["bytes"]) == (0, 0, 0)
 
 
 def test_result_of_a_torn_ledger() -> None:
@@ -318,7 +319,7 @@ def _limited(path: Path) -> dict[str, Any]:
         (WHOLE, ["--expect-count", "4"], 1),
         (WHOLE, ["--expect-head", "f" * 64], 1),
         (WHOLE + b"{", ["--expect-head", "f" * 64], 1),
-        (WHOLE, ["--expect-head", HASHES[1], "--expect-count", "2"], 0),
+        (WHOLE, ["--expect-head", HASHES[1].upper(), "--expect-count", "2"], 0),
     ],
 )
 def test_exit_codes(tmp_path: Path, data: bytes, arguments: list[str], code: int) -> None:
@@ -364,7 +365,7 @@ def test_no_byte_of_the_ledger_reaches_the_terminal(tmp_path: Path) -> None:
         [""],
         ["bad \udcff\x1b name"],
         ["file", "--expect-head", "f" * 63],
-        ["file", "--expect-head", "F" * 64],
+        ["file", "--expect-head", "\u0130" * 64],
         ["file", "--expect-head", ""],
         ["file", "--expect-count", "-1"],
         ["file", "--expect-count", "1.5"],
