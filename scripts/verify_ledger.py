@@ -193,7 +193,9 @@ def read_lines(stream, size):
         kept, length, ended = [], 0, False
         while size > 0 and not ended:
             piece = stream.readline(min(BLOCK, size))
-            size = size - len(piece) if piece else 0  # the end of a pipe, or a file cut meanwhile
+            if not piece and size < math.inf:
+                raise OSError("the file was cut while it was read")
+            size = size - len(piece) if piece else 0
             length += len(piece)
             ended = piece.endswith(b"\n")
             if not kept or kept[0].startswith(FIRST_BYTES):

@@ -541,6 +541,9 @@ def _numbering() -> Iterator[Case]:
     yield Case("twelve", join(lines), "intact")
     yield Case("a cut front", join(lines[1:]), "broken")
     yield Case("a cut end", join(lines[:-1]), "intact")
+    yield Case("CR LF", b"".join(line + b"\r\n" for line in lines), "broken")
+    edited = lines[11].replace(b'"test"', b'"tent"')
+    yield Case("edited last", join([*lines[:11], edited]), "broken")
 
 
 def _joined_timestamps() -> Iterator[Case]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import fcntl
+import io
 import json
 import os
 import random
@@ -427,6 +428,11 @@ def test_what_is_appended_meanwhile_is_left_alone(tmp_path: Path) -> None:
             writer.write(b"half a li")
         result = verify_ledger.verify(stream, size)
     assert (result["verdict"], result["bytes"]) == ("intact", len(WHOLE))
+
+
+def test_a_file_cut_while_it_is_read_gets_no_verdict() -> None:
+    with pytest.raises(OSError, match="was cut while"):
+        verify_ledger.verify(io.BytesIO(WHOLE), len(WHOLE) + 1)
 
 
 # ---------------------------------------------------------------- the promises of its docstring
