@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from audit_stream.ledger import Ledger
 from tests.standalone import ROOT, run
 
 FOLDER = ROOT / "tests" / "vectors"
@@ -59,13 +61,74 @@ def test_every_verdict_has_vectors() -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=_name)
 def test_the_standalone_verifier(vector: dict[str, Any]) -> None:
     done = run("--json", FOLDER / vector["file"], *vector["args"])
-    _compare(done, vector)
+    _compare(json.loads(done.stdout), done.returncode, vector)
 
 
-def _compare(done: subprocess.CompletedProcess[bytes], vector: dict[str, Any]) -> None:
-    result = json.loads(done.stdout)
+@pytest.mark.parametrize("vector", VECTORS, ids=_name)
+def test_the_library(vector: dict[str, Any]) -> None:
+    given = dict(zip(vector["args"][::2], vector["args"][1::2], strict=True))
+    count = given.get("--expect-count")
+    expected = {
+        "expect_head": given.get("--expect-head"),
+        "expect_count": None if count is None else int(count),
+    }
+    with Ledger(FOLDER / vector["file"]) as ledger:
+        result = ledger.verify(**expected)
+    _compare(result.as_dict(), result.exit_code, vector)
+
+
+def test_the_command_over_all_at_once() -> None:
+    plain = [vector for vector in VECTORS if not vector["args"]]
+    done = _command("verify", "--json", *(str(FOLDER / vector["file"]) for vector in plain))
+    assert (done.returncode, done.stderr) == (1, b"")
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    for result, vector in zip(results, plain, strict=True):
+        assert Path(result["ledger"]).name == vector["file"]
+        _compare(result, vector["exit_code"], vector)
+
+
+@pytest.mark.parametrize(
+    "vector", [v for v in VECTORS if v["args"] or v["verdict"] in ("empty", "torn")], ids=_name
+)
+def test_the_command(vector: dict[str, Any]) -> None:
+    done = _command("verify", "--json", str(FOLDER / vector["file"]), *vector["args"])
+    _compare(json.loads(done.stdout), done.returncode, vector)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["missing.jsonl"],
+        ["."],
+        ["ascii.jsonl/beneath"],
+        ["ascii.jsonl", "--expect-head", "f" * 63],
+        ["ascii.jsonl", "--expect-count", "-1"],
+        ["ascii.jsonl", "--expect-count", "many"],
+        ["ascii.jsonl", "--unknown"],
+    ],
+)
+def test_both_programs_give_no_verdict(arguments: list[str]) -> None:
+    command = _command("verify", *arguments, cwd=FOLDER)
+    standalone = run(*arguments, cwd=FOLDER)
+    assert (command.returncode, command.stdout) == (2, b"")
+    assert (standalone.returncode, standalone.stdout) == (2, b"")
+
+
+def _command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[bytes]:
+    """Run the product's command line."""
+    return subprocess.run(
+        [sys.executable, "-m", "audit_stream", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def _compare(result: dict[str, Any], exit_code: int, vector: dict[str, Any]) -> None:
     assert {name: result[name] for name in SAME} == {name: vector[name] for name in SAME}
-    assert done.returncode == vector["exit_code"]
+    assert exit_code == vector["exit_code"]
     assert result["valid"] is (vector["exit_code"] == 0)
     if result["verdict"] in ("truncated", "rewritten"):
         assert result["reason"]
