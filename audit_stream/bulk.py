@@ -209,7 +209,11 @@ def read_block(block: bytes) -> list[StoredEvent] | None:
         cut = line.index(b'"hash":"')
         digest = sha256(line[:cut])
         digest.update(line[cut + _HASH_MEMBER :])
-        if digest.hexdigest() != stored.hash or not _prev_hash_holds(stored.prev_hash):
+        if (
+            digest.hexdigest() != stored.hash
+            or stored.event_id < 1
+            or not _prev_hash_holds(stored.prev_hash)
+        ):
             return None
         try:
             timestamps.parse(stored.timestamp)

@@ -162,6 +162,8 @@ def last_line_head(line: bytes) -> Head:
         raise InvalidEventError(
             checked.reason if assumed else checked.reason.replace(" at event #1", "", 1)
         )
+    if checked[0].count < 1:
+        raise InvalidEventError(f"event_id should be 1 or more, got {checked[0].count}")
     if checked[0].count == 1 and assumed != GENESIS:
         raise InvalidEventError("prev_hash mismatch at event #1")
     return checked[0]

@@ -232,8 +232,9 @@ def check_stored(members: Any) -> None:
         if name not in MEMBERS:
             raise InvalidEventError("unknown member", shorten(name)[1:-1])
     event_id = members["event_id"]
-    if type(event_id) is not float or not event_id.is_integer() or not 1 <= event_id < 2**53:
-        raise InvalidEventError("expected a positive integer", "event_id")
+    # Which integer it should be is the chain's to say: "event_id should be N, got 0".
+    if type(event_id) is not float or not event_id.is_integer() or abs(event_id) >= 2**53:
+        raise InvalidEventError("expected an integer", "event_id")
     for name in ("hash", "prev_hash"):
         value = members[name]
         if not isinstance(value, str) or _HEX64.fullmatch(value) is None:

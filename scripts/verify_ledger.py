@@ -152,8 +152,8 @@ def parse(line):
     if list(event) != MEMBERS:
         raise ValueError("its members are not the seven of an event")
     event_id = event["event_id"]
-    if type(event_id) is not float or not event_id.is_integer() or not 1 <= event_id < 2**53:
-        raise ValueError("event_id is not an integer from 1 to 2^53-1")
+    if type(event_id) is not float or not event_id.is_integer() or abs(event_id) >= 2**53:
+        raise ValueError("event_id is not an integer within 2^53-1")
     if type(event["payload"]) is not dict:
         raise ValueError("payload is not an object")
     for member, rule in STRING_RULES.items():

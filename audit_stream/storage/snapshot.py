@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 BLOCK_SIZE = 1 << 16
 _PROBE_SIZE = 4096
+LINE_PREFIX = b'{"event_id":'
+"""What every stored line begins with."""
+
 _EVENT_ID = re.compile(rb'\{"event_id":([1-9][0-9]{0,17}),"hash":"')
 _MAX_PROBES = 64
 
@@ -83,7 +86,14 @@ class Snapshot:
 
     def line_ending_at(self, end: int) -> bytes:
         """Return the line (with LF) whose LF is the byte before `end`."""
-        start = end_of_lines(self.read_at, end - 1)
+        return self._line(end_of_lines(self.read_at, end - 1), end)
+
+    def _line(self, start: int, end: int) -> bytes:
+        """Return the line in [start, end), cut short as in `blocks` where it is hopeless."""
+        if end - start > BLOCK_SIZE:
+            first = self.read_at(BLOCK_SIZE, start)
+            if not may_begin_line(first):
+                return first + b"\n"
         return self.read_at(end - start, start)
 
     def line_at(self, start: int) -> bytes:
@@ -101,10 +111,14 @@ class Snapshot:
         self, start: int = 0, end: int | None = None, *, size: int = BLOCK_SIZE
     ) -> Iterator[Block]:
         """Yield the whole lines in [start, end), both at line starts, in blocks of about `size`
-        bytes (more where one line is longer)."""
+        bytes (more where one line is longer).
+
+        A line that is longer and does not begin as a stored line does is given out cut short:
+        it is as damaged as it was, and a file that is no ledger at all cannot fill the memory.
+        """
         end = self.whole if end is None else end
-        rest = b""
-        position = start
+        rest, hopeless = b"", False
+        position = line_start = start
         while position < end:
             data = self.read_at(min(size, end - position), position)
             if not data:
@@ -112,12 +126,14 @@ class Snapshot:
             position += len(data)
             cut = data.rfind(b"\n") + 1
             if not cut:
-                rest += data
-                size *= 2  # a line longer than the block: keep the joining linear
+                if not hopeless:
+                    rest += data
+                    hopeless = not may_begin_line(rest)
+                    size *= 2  # a line longer than the block: keep the joining linear
                 continue
-            block = rest + data[:cut] if rest else data[:cut]
-            rest = data[cut:]
-            yield Block(position - len(rest) - len(block), block)
+            yield Block(line_start, rest + data[:cut] if rest else data[:cut])
+            rest, hopeless = data[cut:], False
+            line_start = position - len(rest)
 
     def blocks_reversed(
         self, start: int = 0, end: int | None = None, *, size: int = BLOCK_SIZE
@@ -130,7 +146,9 @@ class Snapshot:
                 from_here = self._line_start_after(from_here - 1, end)
             if from_here >= end:  # one line longer than the block
                 from_here = max(start, end_of_lines(self.read_at, end - 1))
-            yield Block(from_here, self.read_at(end - from_here, from_here))
+                yield Block(from_here, self._line(from_here, end))
+            else:
+                yield Block(from_here, self.read_at(end - from_here, from_here))
             end = from_here
 
     def line_start_from(self, offset: int) -> int:
@@ -258,6 +276,11 @@ class Snapshot:
                 return block.offset + position
             count -= lines
         return 0
+
+
+def may_begin_line(data: bytes) -> bool:
+    """Whether a stored line can begin with these bytes."""
+    return data[: len(LINE_PREFIX)] == LINE_PREFIX[: len(data)]
 
 
 def event_id_of(line: bytes) -> int | None:
