@@ -29,8 +29,7 @@ from audit_stream.verification import (
 if TYPE_CHECKING:
     from audit_stream.verification import Progress
 
-# 1 over 2 over 3 over 0, and the machine's own failures over all: they hide the answer.
-_WORST_FIRST = (exits.MACHINE, exits.FAILED, exits.USAGE, exits.TORN, exits.OK)
+_WORST_FIRST = (exits.FAILED, exits.MACHINE, exits.USAGE, exits.TORN, exits.OK)
 
 
 def register(app: typer.Typer) -> None:
@@ -39,11 +38,13 @@ def register(app: typer.Typer) -> None:
     @app.command(rich_help_panel=application.CHECK, epilog=exits.EXIT_CODE_HELP)
     def verify(
         ledgers: Annotated[
-            list[str],
+            list[str] | None,
             typer.Argument(
-                metavar="LEDGER...", envvar=LEDGER_VARIABLE, help="Ledger files; '-' is stdin."
+                metavar="LEDGER...",
+                help=f"Ledger files; '-' is stdin. {LEDGER_VARIABLE} if not given.",
+                show_default=False,
             ),
-        ],
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = (
             False
         ),
@@ -79,6 +80,10 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> int:
         """Check every line: canonical form, event_id, prev_hash, hash. Any changed bit is found."""
+        # Not Typer's `envvar`, which would split a path at its spaces.
+        ledgers = ledgers or [os.environ.get(LEDGER_VARIABLE, "")]
+        if not all(ledgers):
+            raise InputError("no ledger given; name one, like `audit-stream verify ledger.jsonl`")
         _check_usage(ledgers, expect_head, expect_count, pin, since_pin)
         codes = []
         for ledger in ledgers:
@@ -88,7 +93,7 @@ def register(app: typer.Typer) -> None:
                         ledger, expect_head, expect_count, pin, since_pin, jobs, progress
                     )
                 if not quiet:
-                    _print(ledger, result, as_json)
+                    _print(ledger, result, pin, as_json)
                 codes.append(result.exit_code)
             except AuditStreamError as error:
                 exits.complain(exits.describe(error))
@@ -150,7 +155,7 @@ def _is_pipe(path: str) -> bool:
         return False
 
 
-def _print(ledger: str, result: VerifyResult, as_json: bool) -> None:
+def _print(ledger: str, result: VerifyResult, pin: str | None, as_json: bool) -> None:
     output = Output()
     if as_json:
         text = json.dumps({**result.as_dict(), "ledger": ledger}, ensure_ascii=False)
@@ -166,11 +171,11 @@ def _print(ledger: str, result: VerifyResult, as_json: bool) -> None:
     if colour:
         verdict = f"\x1b[1;{mark[1]}m{verdict}\x1b[0m"
     output.text(f"{safe(ledger)}: {verdict}")
-    for name, value in _details(result):
+    for name, value in _details(result, pin):
         output.text(f"  {name:<10}{safe(value)}")
 
 
-def _details(result: VerifyResult) -> list[tuple[str, str]]:
+def _details(result: VerifyResult, pin: str | None) -> list[tuple[str, str]]:
     details = []
     if result.reason is not None:
         details.append(("reason", result.reason))
@@ -192,6 +197,9 @@ def _details(result: VerifyResult) -> list[tuple[str, str]]:
         details.append(
             ("pinned", f"up to event {result.pinned['event_id']:,}, by {result.pinned['by']}")
         )
+    elif result.valid and pin is not None:
+        note = f"{NOTHING_VOUCHES} yet; from now on {pin} does, kept where others cannot write"
+        details.append(("note", note))
     elif result.valid or result.verdict == "torn":
         details.append(("note", f"{NOTHING_VOUCHES}; --pin FILE makes a witness"))
     return details
