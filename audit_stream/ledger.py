@@ -16,8 +16,9 @@ import time
 
 from audit_stream import chain, timestamps
 from audit_stream import event as events
-from audit_stream.errors import InvalidEventError
+from audit_stream.errors import EventTooLargeError, HeadMismatchError, InvalidEventError
 from audit_stream.event import DEFAULT_MAX_EVENT_BYTES, Event
+from audit_stream.storage import Commit
 from audit_stream.storage.file import LOCK_TIMEOUT, FileEngine
 from audit_stream.vocabulary import Vocabulary
 
@@ -28,13 +29,25 @@ if TYPE_CHECKING:
 
     from audit_stream.chain import Head
     from audit_stream.config import Settings
+    from audit_stream.errors import AuditStreamError
     from audit_stream.event import Draft
     from audit_stream.follow import Follower
     from audit_stream.query import Damage, Filter
-    from audit_stream.storage import Commit, Engine
+    from audit_stream.storage import Engine
     from audit_stream.storage.snapshot import Block, Snapshot
     from audit_stream.tally import Tally
     from audit_stream.verification import Progress, VerifyResult
+
+
+class Append:
+    """What one caller of `commit_together` asks for: checked drafts, and the head hash (hex) that
+    they must be linked to, or None."""
+
+    __slots__ = ("drafts", "expect_head")
+
+    def __init__(self, drafts: Sequence[Draft], expect_head: str | None = None) -> None:
+        self.drafts = drafts
+        self.expect_head = expect_head
 
 
 class Ledger:
@@ -173,6 +186,37 @@ class Ledger:
             return chain.link(drafts, head, now, max_event_bytes=self.max_event_bytes)
 
         return self.engine.commit(build)
+
+    def commit_together(self, appends: Sequence[Append]) -> list[Commit | AuditStreamError]:
+        """Append what several callers ask for in one durable transaction, in their order.
+
+        Each is all or nothing by itself: one that is refused (the head it expects is not the one
+        it would be linked to, a line that is too long) gets its error and the others go on. The
+        result has one entry for each of `appends`. Raises StorageError, DamagedTailError and
+        UnreadableError, which concern them all.
+        """
+        outcomes: list[Commit | AuditStreamError] = []
+
+        def build(head: Head) -> tuple[list[bytes], Head]:
+            outcomes.clear()  # an engine may have to build again
+            now = timestamps.stamp(self._clock())
+            all_lines: list[bytes] = []
+            for append in appends:
+                try:
+                    chain.expect(head, append.expect_head)
+                    lines, after = chain.link(
+                        append.drafts, head, now, max_event_bytes=self.max_event_bytes
+                    )
+                except (HeadMismatchError, EventTooLargeError) as error:
+                    outcomes.append(error)
+                else:
+                    outcomes.append(Commit(head, lines, after, None))
+                    all_lines += lines
+                    head = after
+            return all_lines, head
+
+        self.engine.commit(build)
+        return outcomes
 
     # -- reading ---------------------------------------------------------------------------
 

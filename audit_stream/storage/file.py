@@ -80,6 +80,8 @@ class FileEngine:
         self._fd = -1
         self._latched: str | None = None
         self._closed = False
+        self.sync_seconds = 0.0
+        """How long the last append took to reach the disk."""
         # The last line that was found good, and its head: an identical line need not be parsed
         # again. The bytes are read from the file at every commit all the same.
         self._known_line = b""
@@ -216,7 +218,9 @@ class FileEngine:
                 raise _storage_error(self.path, error, "writing") from error
             raise
         try:
+            began = time.perf_counter()
             self._disk.sync_data(self._fd)  # step 5
+            self.sync_seconds = time.perf_counter() - began
             if durable_size == 0:
                 # Whoever created the file may have died before this, so the first event, and
                 # not the creation, decides.
