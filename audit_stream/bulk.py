@@ -112,7 +112,7 @@ def check_block(block: bytes, head: Any) -> BlockFacts | None:
 
 def is_plain(block: bytes) -> bool:
     """Whether msgspec's reading and writing of these lines is RFC 8785 (floats aside), and no
-    line can nest deeper than MAX_DEPTH."""
+    line can nest deeper than MAX_DEPTH. Sees through no white space outside strings."""
     if _LONG_NUMBER in block.translate(_NUMBER_SHAPE):
         return False
     if not block.isascii() and block.translate(None, _ALL_BUT_ASTRAL_LEADS):
@@ -262,8 +262,9 @@ class DraftReader:
         )
 
     def _read_quickly(self, text: bytes) -> event.Draft | None:
-        # An escape `\u0022` would upset the count of quotes below.
-        if b"\\u" in text or not is_plain(text):
+        # An escape `\u0022` would upset the count of quotes below. And a draft, unlike a stored
+        # line, may have white space and line ends anywhere; both would blind `is_plain`.
+        if b"\\u" in text or not is_plain(text.translate(None, b" \t\r\n")):
             return None
         try:
             sent = _draft_decoder.decode(text)
