@@ -209,11 +209,7 @@ def read_block(block: bytes) -> list[StoredEvent] | None:
         cut = line.index(b'"hash":"')
         digest = sha256(line[:cut])
         digest.update(line[cut + _HASH_MEMBER :])
-        if (
-            digest.hexdigest() != stored.hash
-            or stored.event_id < 1
-            or not _prev_hash_holds(stored.prev_hash)
-        ):
+        if digest.hexdigest() != stored.hash or not _place_holds(stored):
             return None
         try:
             timestamps.parse(stored.timestamp)
@@ -225,8 +221,10 @@ def read_block(block: bytes) -> list[StoredEvent] | None:
 _is_hash = re.compile("[0-9a-f]{64}").fullmatch
 
 
-def _prev_hash_holds(text: str) -> bool:
-    return _is_hash(text) is not None
+def _place_holds(stored: StoredEvent) -> bool:
+    if stored.event_id <= 1:
+        return stored.event_id == 1 and stored.prev_hash == _ZERO_HASH
+    return _is_hash(stored.prev_hash) is not None
 
 
 class _SentDraft(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -9,9 +9,11 @@ everything JSON readers are known to disagree about.
 from __future__ import annotations
 
 from audit_stream import event
-from audit_stream.bulk import DraftReader
+from audit_stream.bulk import DraftReader, read_block
 from audit_stream.errors import InvalidEventError
+from audit_stream.query import damage_of
 from audit_stream.vocabulary import Vocabulary
+from tests.ledgers import event as event_line
 
 VOCABULARY = Vocabulary(any_kind=True)
 
@@ -55,3 +57,10 @@ def test_depth_is_counted_whatever_white_space_stands_between() -> None:
             quick, exact = quick_and_exact(white + sent(white + nested))
             assert (exact is not None) == (depth <= 64)
             assert quick in (None, exact)
+
+
+def test_a_line_by_itself_needs_a_positive_id_and_the_first_follows_nothing() -> None:
+    for line in (event_line(0), event_line(-5), event_line(1, "1" * 64)):
+        assert damage_of(line) is not None
+        assert read_block(line + b"\n") is None
+    assert read_block(event_line(1) + b"\n" + event_line(2, "1" * 64) + b"\n") is not None
