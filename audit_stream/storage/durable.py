@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 
 if sys.platform != "win32":
@@ -55,6 +56,18 @@ class Disk:
         """Open for reading only; works on read-only media. Never blocks on a FIFO."""
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         return os.open(path, flags)
+
+    def create_new(self, path: str) -> int:
+        """Create a file for writing, mode 0600 (minus umask). Raises FileExistsError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        return os.open(path, flags, 0o600)
+
+    def remove(self, path: str) -> None:
+        os.unlink(path)
+
+    def rename(self, path: str, target: str) -> None:
+        """Give a file another name, taking the place of what had it."""
+        os.replace(path, target)
 
     def close(self, fd: int) -> None:
         os.close(fd)
@@ -117,8 +130,7 @@ class Disk:
 
         Raises FileExistsError when `target` is there already.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        copy = os.open(target, flags, 0o600)
+        copy = self.create_new(target)
         try:
             while start < end:
                 chunk = self.read_at(fd, min(_COPY_CHUNK, end - start), start)
@@ -128,25 +140,30 @@ class Disk:
                 start += len(chunk)
             self.sync_data(copy)
         except BaseException:
-            os.close(copy)
-            os.unlink(target)
+            self.close(copy)
+            self.remove(target)
             raise
-        os.close(copy)
+        self.close(copy)
         self.sync_directory(target)
 
     def replace_file(self, path: str, data: bytes) -> None:
         """Give `path` new content at once and durably: a new file, then a rename."""
-        beside = f"{path}.new-{os.getpid()}"
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        path = os.path.realpath(path)  # a symbolic link stays one
+        beside = f"{path}.new-{os.getpid()}-{threading.get_ident()}"
+        try:
+            fd = self.create_new(beside)
+        except FileExistsError:  # left by a process that died, and whose number we have now
+            self.remove(beside)
+            fd = self.create_new(beside)
         try:
             try:
                 self.write_all(fd, data)
                 self.sync_data(fd)
             finally:
-                os.close(fd)
-            os.replace(beside, path)
+                self.close(fd)
+            self.rename(beside, path)
         except BaseException:
-            os.unlink(beside)
+            self.remove(beside)
             raise
         self.sync_directory(path)
 
