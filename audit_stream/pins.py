@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from audit_stream import canonical
+from audit_stream.chain import ZERO_HASH
 from audit_stream.errors import InvalidEventError, PinError, StorageError
 from audit_stream.storage.durable import Disk
 
@@ -50,6 +51,7 @@ class Pin(NamedTuple):
             and isinstance(self.hash, str)
             and self.event_id >= 0
             and (self.byte_offset > 0) == (self.event_id > 0)
+            and (self.event_id > 0 or self.hash == ZERO_HASH)
             and _is_hash(self.hash) is not None
         )
 
