@@ -83,9 +83,9 @@ class FileEngine:
         self.sync_seconds = 0.0
         """How long the last append took to reach the disk."""
         # The last line that was found good, and its head: an identical line need not be parsed
-        # again. The bytes are read from the file at every commit all the same.
-        self._known_line = b""
-        self._known_head = GENESIS
+        # again. The bytes are read from the file at every commit all the same. One attribute,
+        # because readers set it without the mutex: a line must never meet another line's head.
+        self._known: tuple[bytes, Head] = (b"", GENESIS)
         _live.add(self)
 
     # -- appending -------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class FileEngine:
         lines, after = build(head)
         if lines:
             self._append(b"".join(lines), found.whole)  # steps 4 and 5
-            self._known_line, self._known_head = lines[-1][:-1], after
+            self._known = (lines[-1][:-1], after)
             with self._grown:
                 self._grown.notify_all()
         return Commit(head, lines, after, healed)
@@ -183,7 +183,8 @@ class FileEngine:
         line = snapshot.last_line()
         if line is None:
             return GENESIS
-        if line != self._known_line:
+        known_line, head = self._known
+        if line != known_line:
             try:
                 head = last_line_head(line)
             except InvalidEventError as error:
@@ -191,8 +192,8 @@ class FileEngine:
                     f"{self.path}: the last line is damaged ({error}), so nothing can be chained "
                     f"onto it; run `audit-stream verify {self.path}`"
                 ) from None
-            self._known_line, self._known_head = line, head
-        return self._known_head
+            self._known = (line, head)
+        return head
 
     def _heal(self, snapshot: Snapshot) -> str:
         """Copy the unterminated tail aside, durably, and only then cut it off."""
@@ -245,7 +246,7 @@ class FileEngine:
             f"{self.path}: {why} earlier, so what is on the disk is uncertain; "
             "check the disk, then close and reopen the ledger"
         )
-        self._known_line = b""
+        self._known = (b"", GENESIS)
 
     # -- reading ---------------------------------------------------------------------------
 

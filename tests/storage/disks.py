@@ -155,10 +155,18 @@ class Machine(FaultyDisk):
                 continue
             written = file.read_bytes()
             synced = self._synced.get(file.stat().st_ino, b"")
-            common = len(os.path.commonprefix([written, synced]))
+            common = _common_length(written, synced)
             more = written[common:][: int((len(written) - common) * kept)]
             # A growth reaches the disk in part; a cut that nothing overwrote is undone.
             file.write_bytes(written[:common] + more if more else synced)
+
+
+def _common_length(one: bytes, other: bytes) -> int:
+    length = 0
+    for length, (ours, theirs) in enumerate(zip(one, other, strict=False)):
+        if ours != theirs:
+            return length
+    return min(len(one), len(other), length + 1)
 
 
 def _answering(call: str) -> Callable[..., Any]:

@@ -1,0 +1,53 @@
+"""The file engine where things go wrong: the fault table, healing, odd paths, rotation.
+
+Each fault is injected at one call of `durable.Disk`; then the ledger is reopened, verified,
+appended to, and verified again. What a crash leaves is in `test_crashes.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from audit_stream import Ledger
+from audit_stream.chain import Head
+from audit_stream.storage import file as file_module
+from audit_stream.storage.file import FileEngine
+from tests.ledgers import hash_of, joined, numbered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def open_ledger(path: Path, disk: file_module.Disk | None = None, **options: float) -> Ledger:
+    return Ledger(path, engine=FileEngine(path, disk=disk, **options))  # type: ignore[arg-type]
+
+
+def test_a_reader_that_looked_before_an_append_changes_nothing_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(joined(numbered(1)))
+    ledger = open_ledger(path)
+    looked, appended = threading.Event(), threading.Event()
+    real = file_module.last_line_head
+
+    def slowly(line: bytes) -> Head:
+        if threading.current_thread() is reader:
+            looked.set()
+            appended.wait(10)
+        return real(line)
+
+    monkeypatch.setattr(file_module, "last_line_head", slowly)
+    heads: list[Head] = []
+    reader = threading.Thread(target=lambda: heads.append(ledger.head()))
+    reader.start()
+    looked.wait(10)
+    second = ledger.append("other", "test")
+    appended.set()
+    reader.join()
+    assert heads == [Head(1, hash_of(path.read_bytes()))]
+    assert ledger.append("other", "test").prev_hash == second.hash
+    assert ledger.verify().valid
