@@ -115,13 +115,20 @@ class FileEngine:
     def _commit_locked(self, build: Build) -> Commit:
         with _translated(self.path):
             found, head = self._look_at_tail()  # step 2
-        healed = self._heal(found) if found.torn else None  # step 3
+        # Built before anything is healed: what is refused must have changed nothing.
         lines, after = build(head)
-        if lines:
+        if not lines:
+            return Commit(head, lines, after, None)
+        healed = self._heal(found) if found.torn else None  # step 3
+        try:
             self._append(b"".join(lines), found.whole)  # steps 4 and 5
-            self._known = (lines[-1][:-1], after)
-            with self._grown:
-                self._grown.notify_all()
+        except StorageError as error:
+            if healed is not None:
+                error.args = (f"{error}; the torn tail that was there is in {healed}",)
+            raise
+        self._known = (lines[-1][:-1], after)
+        with self._grown:
+            self._grown.notify_all()
         return Commit(head, lines, after, healed)
 
     def _lock(self) -> None:

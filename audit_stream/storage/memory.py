@@ -33,6 +33,8 @@ class MemoryEngine:
         with self._grown:
             before = self.head()
             lines, head = build(before)
+            if not lines:
+                return Commit(before, lines, head, None)
             whole = self._data[: self.snapshot().whole]
             self._data = whole + b"".join(lines)
             self._grown.notify_all()

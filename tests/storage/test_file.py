@@ -6,6 +6,7 @@ appended to, and verified again. What a crash leaves is in `test_crashes.py`.
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,11 @@ import pytest
 
 from audit_stream import Ledger
 from audit_stream.chain import Head
+from audit_stream.errors import EventTooLargeError, HeadMismatchError, StorageFullError
 from audit_stream.storage import file as file_module
 from audit_stream.storage.file import FileEngine
 from tests.ledgers import hash_of, joined, numbered
+from tests.storage.disks import FaultyDisk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,3 +54,36 @@ def test_a_reader_that_looked_before_an_append_changes_nothing_for_the_next(
     assert heads == [Head(1, hash_of(path.read_bytes()))]
     assert ledger.append("other", "test").prev_hash == second.hash
     assert ledger.verify().valid
+
+
+def beside(path: Path) -> list[Path]:
+    """The copies of healed tails."""
+    return sorted(path.parent.glob(f"{path.name}.torn-*"))
+
+
+def test_what_is_refused_heals_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    torn = joined(numbered(1)) + b'{"event_id":2,"ha'
+    path.write_bytes(torn)
+    ledger = open_ledger(path)
+    with pytest.raises(HeadMismatchError):
+        ledger.append("other", "test", expect_head="f" * 64)
+    ledger.max_event_bytes = 300
+    with pytest.raises(EventTooLargeError):
+        ledger.append("other", "test", {"text": "x" * 300})
+    assert ledger.append_many([]) == []
+    assert path.read_bytes() == torn
+    assert beside(path) == []
+
+
+def test_an_append_that_fails_after_healing_says_where_the_tail_went(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(joined(numbered(1)) + b"torn")
+    # The first write fills the copy.
+    ledger = open_ledger(path, FaultyDisk().fail("write", errno.ENOSPC, at=2))
+    with pytest.raises(StorageFullError) as caught:
+        ledger.append("other", "test")
+    (copy,) = beside(path)
+    assert str(copy) in str(caught.value)
+    assert copy.read_bytes() == b"torn"
+    assert path.read_bytes() == joined(numbered(1))
