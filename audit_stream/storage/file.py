@@ -104,7 +104,7 @@ class FileEngine:
                 raise InputError(f"{self.path}: this ledger is closed; open it again")
             if self._latched is not None:
                 raise StorageLatchedError(self._latched)
-            if self._fd < 0 and not os.path.lexists(self.path):
+            if self._fd < 0 and not os.path.exists(self.path):
                 build(GENESIS)  # what is refused must not leave an empty ledger behind
             self._lock()  # step 1
             try:
@@ -163,12 +163,21 @@ class FileEngine:
 
     def _unlock(self) -> None:
         if self._fd >= 0:
-            self._disk.unlock(self._fd, self.path)
+            try:
+                self._disk.unlock(self._fd, self.path)
+            except OSError:
+                # What was appended is durable all the same, and must be acknowledged.
+                self._release()
 
     def _release(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._disk.close(fd)  # drops the lock with it
+            # Drops the lock with it. A late write error (NFS) cannot concern what we
+            # acknowledged: that was synced.
+            try:  # noqa: SIM105 - contextlib costs start-up time
+                self._disk.close(fd)
+            except OSError:
+                pass
 
     def _look_at_tail(self) -> tuple[Snapshot, Head]:
         """Look at the file afresh. The only source of the head, in normal running and after a
@@ -206,13 +215,14 @@ class FileEngine:
         """Copy the unterminated tail aside, durably, and only then cut it off."""
         with _translated(self.path, writing=True):
             beside = os.path.realpath(self.path)
+            now = self._clock()
             while True:
-                target = f"{beside}.torn-{_file_time(self._clock())}"
+                target = f"{beside}.torn-{_file_time(now)}"
                 try:
                     self._disk.copy_aside(self._fd, snapshot.whole, snapshot.size, target)
                     break
                 except FileExistsError:
-                    time.sleep(1e-6)
+                    now += 1000  # the next microsecond: the clock may stand still
             self._disk.truncate(self._fd, snapshot.whole)
             return target
 
@@ -342,9 +352,12 @@ class FileEngine:
                 mark = None
             if mark is not None and mark != seen:
                 seen = mark
-                with self.snapshot() as snapshot:
-                    if snapshot.last_event_id() > after:
-                        return True
+                try:
+                    with self.snapshot() as snapshot:
+                        if snapshot.last_event_id() > after:
+                            return True
+                except LedgerNotFoundError:
+                    seen = None  # rotated under our hands
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -422,7 +435,7 @@ def _open_error(path: str, error: OSError, writing: bool) -> AuditStreamError:
         return UnreadableError(f"{path}: a part of this path is not a directory")
     if isinstance(error, PermissionError):
         return UnreadableError(f"{path}: permission denied; check its owner and mode")
-    if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+    if error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO):  # ENXIO: a socket
         return UnreadableError(f"{path}: {error.strerror}")
     if error.errno == errno.EROFS:
         return UnreadableError(f"{path}: on a read-only file system")
