@@ -129,7 +129,7 @@ def _sorted_names(value: dict[Any, Any]) -> list[str]:
     only where astral characters meet U+E000 and above."""
     for name in value:
         if not isinstance(name, str):
-            raise InvalidEventError(f"the name {name!r} is not a string")
+            raise InvalidEventError(f"the name {shown(repr(name))} is not a string")
     if all(map(str.isascii, value)):
         return sorted(value)
     return sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
@@ -224,7 +224,7 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise InvalidEventError(f"the name {_quote(name)} appears twice in one object")
+                raise InvalidEventError(f'the name "{shown(name)}" appears twice in one object')
             seen.add(name)
     return members
 
@@ -248,8 +248,8 @@ def _door_float(text: str) -> float:
 
 
 def _too_large(text: str = "") -> InvalidEventError:
-    shown = f" {text[:24]}{'…' if len(text) > 24 else ''}" if text else ""
-    return InvalidEventError(f"the number{shown} is beyond ±(2^53-1); send it as a string")
+    digits = f" {text[:24]}{'…' if len(text) > 24 else ''}" if text else ""
+    return InvalidEventError(f"the number{digits} is beyond ±(2^53-1); send it as a string")
 
 
 def _too_deep() -> InvalidEventError:
@@ -257,12 +257,18 @@ def _too_deep() -> InvalidEventError:
 
 
 def _inside(name: str, error: InvalidEventError) -> InvalidEventError:
-    member = name if error.member is None else f"{name}.{error.member}"
+    member = shown(name) if error.member is None else f"{shown(name)}.{error.member}"
     return InvalidEventError(error.args[0], member)
 
 
+def shown(name: str, limit: int = 60) -> str:
+    """Return a name as an error message may carry it: printable, valid Unicode, not long."""
+    text = name if name.isprintable() else ascii(name)[1:-1]
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def _surrogate_path(value: Any) -> str:
-    """Say where the lone surrogate is; "" when it is the value itself (or in its name)."""
+    """Say where the lone surrogate is, in a value or in its name; "" when `value` is the one."""
     items = (
         value.items()
         if isinstance(value, dict)
@@ -272,9 +278,8 @@ def _surrogate_path(value: Any) -> str:
     )
     for name, item in items:
         try:
-            _text(item, 1000, number_text).encode("utf-8")
+            (str(name) + _text(item, 1000, number_text)).encode("utf-8")
         except UnicodeEncodeError:
             rest = _surrogate_path(item)
-            shown = str(name).encode("ascii", "backslashreplace").decode()
-            return f"{shown}.{rest}" if rest else shown
+            return f"{shown(str(name))}.{rest}" if rest else shown(str(name))
     return ""
