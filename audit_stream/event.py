@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 from audit_stream import canonical, timestamps
 from audit_stream.errors import InvalidEventError
-from audit_stream.vocabulary import KIND_PATTERN, Vocabulary, check_form, shorten
+from audit_stream.vocabulary import KIND_PATTERN, Vocabulary, shorten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
 DEFAULT_MAX_EVENT_BYTES = 1024 * 1024
@@ -132,15 +132,17 @@ def draft(
         UnknownKindError: the kind is not in `vocabulary`.
     """
     if not isinstance(kind, str):
-        check_form(kind)
-    vocabulary.check(str(kind))
+        raise InvalidEventError("expected a string", "kind")
     if not isinstance(source, str):
         raise InvalidEventError("expected a string", "source")
+    # An enum's str() may be another text than its value.
+    kind, source = str.__str__(kind), str.__str__(source)
+    vocabulary.check(kind)
     check_source(source)
     if payload is None:
         payload_text = b"{}"
-    elif isinstance(payload, dict):
-        payload_text = _payload_bytes(payload)
+    elif isinstance(payload, Mapping):
+        payload_text = _payload_bytes(dict(payload))
     else:
         raise InvalidEventError(f"expected a JSON object, got {json_type(payload)}", "payload")
     if timestamp is not None:
@@ -148,9 +150,9 @@ def draft(
             raise InvalidEventError("expected an RFC 3339 string", "timestamp")
         timestamp = timestamps.normalize(timestamp)
     return Draft(
-        str(kind),
+        kind,
         source,
-        b'"kind":"%b","payload":%b' % (str(kind).encode(), payload_text),
+        b'"kind":"%b","payload":%b' % (kind.encode(), payload_text),
         b'"source":%b' % _source_bytes(source),
         timestamp,
     )
@@ -173,8 +175,8 @@ def draft_from_json(
 def draft_from_members(
     members: object, *, vocabulary: Vocabulary, defaults: Mapping[str, str] | None = None
 ) -> Draft:
-    """The same for decoded JSON. Raises as `draft_from_json`."""
-    if not isinstance(members, dict):
+    """The same for decoded JSON, or any mapping. Raises as `draft_from_json`."""
+    if not isinstance(members, Mapping):
         raise InvalidEventError(f"an event is a JSON object, got {json_type(members)}")
     for name in members:
         if name in _ASSIGNED:

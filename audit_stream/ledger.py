@@ -149,7 +149,7 @@ class Ledger:
         checked: list[Draft] = []
         for index, members in enumerate(drafts):
             try:
-                checked.append(events.draft_from_members(dict(members), vocabulary=self.vocabulary))
+                checked.append(events.draft_from_members(members, vocabulary=self.vocabulary))
             except InvalidEventError as error:
                 error.index = index
                 raise
@@ -165,10 +165,7 @@ class Ledger:
         timestamp: str | None = None,
     ) -> Draft:
         """Check an event without appending it. Raises InvalidEventError."""
-        members = (
-            dict(payload) if payload is not None and not isinstance(payload, dict) else payload
-        )
-        return events.draft(kind, source, members, timestamp, vocabulary=self.vocabulary)
+        return events.draft(kind, source, payload, timestamp, vocabulary=self.vocabulary)
 
     def draft_reader(self, defaults: Mapping[str, str] | None = None) -> Callable[[bytes], Draft]:
         """Return a quick reader of drafts sent as JSON; it raises as `append` does. `defaults`

@@ -1,6 +1,6 @@
 """What all tests share: how thorough the generated ones are, and what to do where a tool lacks.
 
-The default run is quick. `HYPOTHESIS_PROFILE=thorough` gives every property fifty times the
+The default run is quick. `HYPOTHESIS_PROFILE=thorough` gives every property thirty times the
 examples. Where a tool is missing a test says so and is skipped; with AUDIT_STREAM_REQUIRE_ALL=1,
 as in CI, it fails, because a check that nobody runs is no check.
 """
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 # No deadline: two cores shared with child processes stall now and then.
 _SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large)
 settings.register_profile(
-    "quick", max_examples=60, deadline=None, suppress_health_check=_SLOW_IS_FINE, database=None
+    "quick", max_examples=100, deadline=None, suppress_health_check=_SLOW_IS_FINE, database=None
 )
 settings.register_profile(
     "thorough",
