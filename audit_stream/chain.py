@@ -216,7 +216,8 @@ class Verifier:
         head: what precedes the first line fed; None to take the first line's word for it
             (for a range in the middle of a file).
         offset: where the first line starts, in bytes from the start of the file.
-        watch: event numbers and hashes (hex) whose events are wanted; those met stand in `seen`.
+        watch: event numbers and hashes (hex) whose events are wanted; those met stand in `seen`,
+            and so does `head`, by its number.
     """
 
     def __init__(
@@ -230,7 +231,7 @@ class Verifier:
         self.offset = offset
         self.fault: Fault | None = None
         self.regressions = 0
-        self.seen: dict[int | str, Head] = {}
+        self.seen: dict[int | str, Head] = {} if head is None else {head.count: head}
         self.watch = frozenset(watch)
         self._start = offset
         self._assumed: Head | None = head

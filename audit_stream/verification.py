@@ -103,7 +103,7 @@ class Expectations(NamedTuple):
         wanted: set[int | str] = set()
         if self.head is not None and self.head != ZERO_HASH:
             wanted.add(self.head)
-        if self.at_least:
+        if self.at_least is not None:
             wanted.add(self.at_least)
         if self.pin is not None and self.pin.event_id:
             wanted.add(self.pin.event_id)
@@ -137,7 +137,6 @@ def verify_snapshot(
     """
     start, head = _starting_point(snapshot, expectations)
     verifier = Verifier(head, start, watch=expectations.watch())
-    verifier.seen[head.count] = head
     ranges = list(_ranges(start, snapshot.whole))
     if path is None or jobs < 2 or len(ranges) < 2:
         _walk(snapshot, verifier, start, snapshot.whole, progress)
@@ -320,9 +319,7 @@ def _against_pin(verifier: Verifier, pin: Pin | None) -> tuple[str, str] | None:
     if count < pin.event_id:
         return "truncated", f"the pin has seen {pin.event_id} events, the ledger has {count}"
     seen = verifier.seen.get(pin.event_id)
-    if (seen is None and verifier.head.count != pin.event_id) or (
-        (seen or verifier.head).hash != pin.hash
-    ):
+    if seen is None or seen.hash != pin.hash:
         return "rewritten", f"event #{pin.event_id} is not the one that the pin has seen"
     return None
 
@@ -331,13 +328,13 @@ def _against_expected(verifier: Verifier, expected: Expectations) -> tuple[str, 
     head, count = expected.head, expected.at_least
     if count is not None and verifier.head.count < count:
         return "truncated", f"{count} events expected, the ledger has {verifier.head.count}"
-    if head is None or (head == ZERO_HASH and not count):
+    if head is None:
         return None
-    if count:
+    if count is not None:
         seen = verifier.seen.get(count)
         if seen is None or seen.hash != head:
             return "rewritten", f"event #{count} does not have the expected hash {head}"
-    elif head not in verifier.seen:
+    elif head not in verifier.seen and head != ZERO_HASH:
         return "rewritten", f"no event has the expected hash {head}"
     return None
 
