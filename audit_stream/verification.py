@@ -135,8 +135,8 @@ def verify_snapshot(
     Raises:
         UnreadableError: the file was cut or replaced while it was read.
     """
-    start, head = _starting_point(snapshot, expectations)
-    verifier = Verifier(head, start, watch=expectations.watch())
+    verifier = _starting_point(snapshot, expectations)
+    start, since = verifier.offset, verifier.head.count
     ranges = list(_ranges(start, snapshot.whole))
     if path is None or jobs < 2 or len(ranges) < 2:
         _walk(snapshot, verifier, start, snapshot.whole, progress)
@@ -144,7 +144,7 @@ def verify_snapshot(
         _walk_with_processes(snapshot, verifier, ranges, path, min(jobs, len(ranges)), progress)
     if verifier.fault is None and verifier.offset != snapshot.whole:
         raise UnreadableError("the ledger was cut while it was being verified; run verify again")
-    return _judge(verifier, snapshot.size, snapshot.torn, expectations, head.count)
+    return _judge(verifier, snapshot.size, snapshot.torn, expectations, since)
 
 
 def verify_stream(
@@ -356,12 +356,14 @@ def _vouching(verifier: Verifier, expectations: Expectations) -> dict[str, Any] 
     return {"by": by, "event_id": number, "hash": hash_}
 
 
-def _starting_point(snapshot: Snapshot, expectations: Expectations) -> tuple[int, Head]:
-    """Return where the walk starts (bytes) and the head it goes on from.
+def _starting_point(snapshot: Snapshot, expectations: Expectations) -> Verifier:
+    """Return a verifier that stands where the walk starts.
 
-    That is the pin's, when asked for and when the pin's event does end there. Otherwise the whole
-    file is walked: it will say what is wrong, and expectations may concern any part of it.
+    That is behind the pin's event, when asked for and when the pin's event does end there.
+    Otherwise the whole file is walked: it will say what is wrong, and expectations may concern
+    any part of it.
     """
+    watch = expectations.watch()
     pin = expectations.pin
     if (
         not expectations.since_pin
@@ -372,9 +374,9 @@ def _starting_point(snapshot: Snapshot, expectations: Expectations) -> tuple[int
         or snapshot.whole < pin.byte_offset
         or snapshot.read_at(1, pin.byte_offset - 1) != b"\n"
     ):
-        return 0, GENESIS
-    verifier = Verifier(None)
-    if not verifier.feed(snapshot.line_ending_at(pin.byte_offset)):
-        return 0, GENESIS
-    head = Head(pin.event_id, pin.hash)
-    return (pin.byte_offset, head) if verifier.head == head else (0, GENESIS)
+        return Verifier(watch=watch)
+    line = snapshot.line_ending_at(pin.byte_offset)
+    behind = Verifier(None, pin.byte_offset - len(line), watch=watch)
+    if not behind.feed(line) or behind.head != Head(pin.event_id, pin.hash):
+        return Verifier(watch=watch)
+    return behind

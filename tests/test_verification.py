@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from audit_stream import Ledger
 from audit_stream.verification import Expectations, VerifyResult, verify_bytes
-from tests.ledgers import ZEROS, hash_of, joined, numbered
+from tests.ledgers import NOON, ZEROS, chained, hash_of, joined, numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +42,14 @@ def verdict(data: bytes, **expected: object) -> str:
 )
 def test_expectations(head: str | None, at_least: int | None, expected: str) -> None:
     assert verdict(DATA, head=head, at_least=at_least) == expected
+
+
+def test_a_step_back_right_behind_the_pin_is_counted(tmp_path: Path) -> None:
+    lines = chained([{"timestamp": NOON}, {"timestamp": NOON.replace("12:", "11:")}])
+    path, pin = tmp_path / "ledger.jsonl", tmp_path / "pin"
+    path.write_bytes(joined(lines[:1]))
+    ledger = Ledger(path)
+    assert ledger.verify(pin=pin).clock_regressions == 0
+    path.write_bytes(joined(lines))
+    result = ledger.verify(pin=pin, since_pin=True)
+    assert (result.since_event_id, result.checked, result.clock_regressions) == (1, 2, 1)
