@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_stream.chain import GENESIS, ZERO_HASH, Head, Segment, Verifier
@@ -21,6 +23,7 @@ from audit_stream.storage.snapshot import LINE_PREFIX, Snapshot, may_begin_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
     from typing import BinaryIO
 
     from audit_stream.pins import Pin
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 BLOCK_SIZE = 1 << 15
 RANGE_SIZE = 4 << 20
 _PREFIX_READS = len(LINE_PREFIX)  # a read gives a byte at least
+_AHEAD = 4
 NOTHING_VOUCHES = "nothing outside the file vouches for its end"
 
 EXIT_CODES = {"intact": 0, "empty": 0, "broken": 1, "rewritten": 1, "truncated": 1, "torn": 3}
@@ -137,11 +141,10 @@ def verify_snapshot(
     """
     verifier = _starting_point(snapshot, expectations)
     start, since = verifier.offset, verifier.head.count
-    ranges = list(_ranges(start, snapshot.whole))
-    if path is None or jobs < 2 or len(ranges) < 2:
-        _walk(snapshot, verifier, start, snapshot.whole, progress)
-    else:
-        _walk_with_processes(snapshot, verifier, ranges, path, min(jobs, len(ranges)), progress)
+    jobs = min(jobs, -(-(snapshot.whole - start) // RANGE_SIZE))
+    if path is not None and jobs > 1:
+        _walk_with_processes(snapshot, verifier, path, jobs, progress)
+    _walk(snapshot, verifier, progress)
     if verifier.fault is None and verifier.offset != snapshot.whole:
         raise UnreadableError("the ledger was cut while it was being verified; run verify again")
     return _judge(verifier, snapshot.size, snapshot.torn, expectations, since)
@@ -184,10 +187,9 @@ def default_jobs() -> int:
 # -- walking -----------------------------------------------------------------------------------
 
 
-def _walk(
-    snapshot: Snapshot, verifier: Verifier, start: int, end: int, progress: Progress | None
-) -> None:
-    for count, block in enumerate(snapshot.blocks(start, end, size=BLOCK_SIZE)):
+def _walk(snapshot: Snapshot, verifier: Verifier, progress: Progress | None) -> None:
+    """Feed the verifier from where it stands to the end, unless it has found a fault."""
+    for count, block in enumerate(snapshot.blocks(verifier.offset, size=BLOCK_SIZE)):
         if not verifier.feed(block.data):
             break
         if progress is not None and count % 32 == 0:
@@ -201,13 +203,10 @@ def _ranges(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _walk_with_processes(
-    snapshot: Snapshot,
-    verifier: Verifier,
-    ranges: list[tuple[int, int]],
-    path: str,
-    jobs: int,
-    progress: Progress | None,
+    snapshot: Snapshot, verifier: Verifier, path: str, jobs: int, progress: Progress | None
 ) -> None:
+    """Walk as far as helping processes get. Where one is killed (memory is short), cannot be
+    started, or cannot read, the verifier is left standing there for this process to go on."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
@@ -221,18 +220,26 @@ def _walk_with_processes(
             jobs, mp_context=context, initializer=_start_worker, initargs=task
         ) as pool:
             try:
-                for segment in pool.map(_check_range, ranges):
+                ranges = _ranges(verifier.offset, snapshot.whole)
+                for segment in _in_order(pool, ranges, _AHEAD * jobs):
                     if not verifier.join(segment):
                         break
                     if progress is not None:
                         progress(verifier.offset, snapshot.size)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
-    except BrokenProcessPool:
-        raise UnreadableError(
-            f"{path}: a verifying process was killed; run verify again, with --jobs 1 if memory "
-            "is short"
-        ) from None
+    except (BrokenProcessPool, OSError):
+        pass
+
+
+def _in_order(pool: Executor, ranges: Iterator[tuple[int, int]], ahead: int) -> Iterator[Segment]:
+    """Yield the ranges' segments in order, with at most `ahead` of them under way: a queue of
+    all the ranges would grow with the file."""
+    under_way = deque(pool.submit(_check_range, bounds) for bounds in islice(ranges, ahead))
+    while under_way:
+        segment = under_way.popleft().result()
+        under_way.extend(pool.submit(_check_range, bounds) for bounds in islice(ranges, 1))
+        yield segment
 
 
 _worker: tuple[Snapshot, frozenset[int | str]]
@@ -243,14 +250,20 @@ def _start_worker(path: str, identity: object, whole: int, watch: frozenset[int 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     gc.disable()  # decoded lines form no cycles
     disk = Disk()
-    fd = disk.open_read(path)
-    status = disk.fstat(fd)
-    same = (status.st_dev, status.st_ino) == identity
-    # A replaced file reads as empty here, which the parent reports as cut while being read.
-    snapshot = Snapshot(
-        lambda size, offset: disk.read_at(fd, size, offset) if same else b"", whole, whole=whole
-    )
-    _worker = (snapshot, watch)
+    fd = -1
+    try:
+        fd = disk.open_read(path)
+        status = disk.fstat(fd)
+        if (status.st_dev, status.st_ino) != identity:
+            fd = -1
+    except OSError:
+        pass
+
+    def read_at(size: int, offset: int) -> bytes:
+        # A file that is gone or replaced cannot be read; the parent holds the right one open.
+        return disk.read_at(fd, size, offset)
+
+    _worker = (Snapshot(read_at, whole, whole=whole), watch)
 
 
 def _check_range(bounds: tuple[int, int]) -> Segment:
@@ -258,7 +271,7 @@ def _check_range(bounds: tuple[int, int]) -> Segment:
     snapshot, watch = _worker
     start, end = (snapshot.line_start_from(bound) for bound in bounds)
     verifier = Verifier(None if start else GENESIS, start, watch=watch)
-    _walk(snapshot, verifier, start, end, None)
+    _walk(Snapshot(snapshot.read_at, end, whole=end), verifier, None)
     return verifier.segment()
 
 
