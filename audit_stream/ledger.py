@@ -428,8 +428,7 @@ class Ledger:
             reached = pins.Pin(
                 result.last_event_id, result.latest_hash or chain.ZERO_HASH, result.whole_bytes
             )
-            if reached != expectations.pin:
-                pins.save(path, reached)
+            pins.advance(path, reached)
         return result
 
 

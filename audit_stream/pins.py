@@ -72,6 +72,14 @@ def load(path: str) -> Pin | None:
     return Pin.decode(data, path)
 
 
+def advance(path: str, reached: Pin) -> None:
+    """Make the pin, or move it forward to `reached`. Never back: another verification may have
+    come further meanwhile. Raises PinError, StorageError."""
+    present = load(path)
+    if present is None or present.event_id < reached.event_id:
+        save(path, reached)
+
+
 def save(path: str, pin: Pin, disk: Disk | None = None) -> None:
     """Write `pin` durably: a new file, then a rename. Raises StorageError."""
     try:

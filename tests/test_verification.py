@@ -585,3 +585,19 @@ def test_the_first_segment_starts_from_nothing() -> None:
 def _no_worker_state() -> Iterator[None]:
     yield
     vars(verification).pop("_worker", None)
+
+
+def test_a_pin_that_another_verification_moved_further_is_not_moved_back(
+    ledger: Ledger, pin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.verify(pin=pin)
+    ledger.append("other", "test")
+
+    def overtake(done: int, total: int) -> None:
+        ledger.append("other", "test")
+        Ledger(ledger.path).verify(pin=pin)
+
+    assert ledger.verify(pin=pin, progress=overtake).checked == 61
+    made = pins.load(str(pin))
+    assert made is not None
+    assert made.event_id == 62
