@@ -16,10 +16,16 @@ import time
 
 from audit_stream import chain, timestamps
 from audit_stream import event as events
-from audit_stream.errors import EventTooLargeError, HeadMismatchError, InvalidEventError
+from audit_stream.errors import (
+    EventTooLargeError,
+    HeadMismatchError,
+    IntegrityError,
+    InvalidEventError,
+)
 from audit_stream.event import DEFAULT_MAX_EVENT_BYTES, Event
 from audit_stream.storage import Commit
 from audit_stream.storage.file import LOCK_TIMEOUT, FileEngine
+from audit_stream.storage.snapshot import event_id_of
 from audit_stream.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
@@ -231,16 +237,19 @@ class Ledger:
     def get(self, event_id: int) -> Event | None:
         """Return one event, or None. Time does not depend on the ledger's size.
 
-        Raises LedgerNotFoundError, UnreadableError.
+        Raises:
+            IntegrityError: the event's line is damaged.
+            LedgerNotFoundError, UnreadableError: see `snapshot`.
         """
         with self.snapshot() as snapshot:
             line = snapshot.event_line(event_id)
         if line is None:
             return None
         try:
-            return Event.from_line(line)
-        except InvalidEventError:
-            return None
+            chain.last_line_head(line)
+        except InvalidEventError as error:
+            raise IntegrityError(f"event {event_id} is damaged: {error}; run verify") from None
+        return Event.from_line(line)
 
     def tail(self, count: int = 10) -> list[Event]:
         """Return the last `count` events, oldest first. Damaged lines are left out; `verify`
@@ -353,10 +362,10 @@ class Ledger:
         wanted = wanted or Filter()
         if limit is None or oldest:
             blocks = within.between(after, before, reverse=reverse)
-            yield from _first(wanted, blocks, limit, reverse, on_damage)
+            yield from _first(_scanned(wanted, blocks, after, before, on_damage), limit, reverse)
             return
         blocks = within.between(after, before, reverse=True)
-        newest_first = _first(wanted, blocks, limit, True, on_damage)
+        newest_first = _first(_scanned(wanted, blocks, after, before, on_damage), limit, True)
         yield from newest_first if reverse else reversed(list(newest_first))
 
     def follow(self, after: int | None = None, *, snapshot: Snapshot | None = None) -> Follower:
@@ -432,27 +441,42 @@ class Ledger:
         return result
 
 
-def _first(
+def _scanned(
     wanted: Filter,
-    blocks: Iterator[Block],
-    limit: int | None,
-    reverse: bool,
+    blocks: Iterable[Block],
+    after: int,
+    before: int | None,
     on_damage: Callable[[Damage], None] | None,
-) -> Iterator[bytes]:
-    """Yield at most `limit` matching lines in the order in which the blocks come."""
-    left = limit
+) -> Iterator[list[bytes]]:
+    """Yield what each block holds of the wanted events, and report what is damaged."""
     for block in blocks:
-        if left is not None and left <= 0:
-            return
         found = wanted.scan(block)
         if on_damage is not None:
             for damage in found.damaged:
                 on_damage(damage)
-        lines = found.lines[::-1] if reverse else found.lines
+        yield _between(found.lines, after, before)
+
+
+def _between(lines: list[bytes], after: int, before: int | None) -> list[bytes]:
+    """Leave out events that are out of bounds: blocks may hold some around damaged lines."""
+    if after < 1 and before is None:
+        return lines
+    end = float("inf") if before is None else before
+    return [line for line in lines if after < (event_id_of(line) or 0) < end]
+
+
+def _first(found: Iterable[list[bytes]], limit: int | None, reverse: bool) -> Iterator[bytes]:
+    """Yield at most `limit` lines, one list after the other."""
+    if limit is not None and limit <= 0:
+        return
+    left = limit
+    for lines in found:
+        given = (lines[::-1] if reverse else lines)[:left]
+        yield from given
         if left is not None:
-            lines = lines[:left]
-            left -= len(lines)
-        yield from lines
+            left -= len(given)
+            if left == 0:
+                return
 
 
 def _settings_beside(path: str) -> Settings | None:

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
             self, after: int = 0, *, before: int | None = None, reverse: bool = False
         ) -> Iterator[Block]:
             """Yield blocks of whole lines holding the events with after < event_id < before, of
-            one snapshot; with `reverse`, the last block first (lines inside stay in order)."""
+            one snapshot; with `reverse`, the last block first (lines inside stay in order).
+            Where lines are damaged, others around them may come along."""
 
         def wait(self, after: int, timeout: float) -> bool:
             """Return True once an event beyond `after` is committed, False after `timeout`

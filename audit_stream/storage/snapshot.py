@@ -2,8 +2,8 @@
 
 Pure: it asks a one-method reader for bytes. `event_id` counts lines, so the offset of an event
 can be interpolated: two or three probes find one among millions. Damaged lines can mislead a
-probe, never a result: what is found is compared with what was asked for, and a walk over the
-lines decides where probing fails.
+probe, never a result: a place that was found must lie between the two events that belong there,
+and where it does not, a walk over the lines decides.
 """
 
 from __future__ import annotations
@@ -157,14 +157,16 @@ class Snapshot:
 
     def _line_start_after(self, offset: int, end: int) -> int:
         """Return the first line start beyond `offset`, or `end`."""
+        step = _PROBE_SIZE
         while offset < end:
-            data = self.read_at(min(_PROBE_SIZE, end - offset), offset)
+            data = self.read_at(min(step, end - offset), offset)
             found = data.find(b"\n")
             if found >= 0:
                 return offset + found + 1
             if not data:
                 break
             offset += len(data)
+            step = min(step * 2, 1 << 20)
         return end
 
     def last_event_id(self) -> int:
@@ -185,16 +187,71 @@ class Snapshot:
     def offset_after(self, after: int) -> int:
         """Return where the first event with event_id > `after` starts (`whole` if none does).
 
-        On an undamaged ledger this is exact, in O(log log n) reads. Among damaged lines it errs
-        to the early side at worst by the damaged lines themselves.
+        On an undamaged ledger in O(log log n) reads. Among damaged lines it errs to the early
+        side: no line that names an id > `after` lies before it, nor do lines that name none and
+        come directly before such a one.
         """
         if after < 1 or self.whole == 0:
             return 0
+        found = self._search(after)
+        return found if self._is_between(found, after) else self._walk_to(after)
+
+    def offset_before(self, before: int) -> int:
+        """Return where the last event with event_id < `before` ends (0 if there is none).
+
+        As `offset_after(before - 1)`, but among damaged lines it errs to the late side.
+        """
+        if before <= 1 or self.whole == 0:
+            return 0
+        found = self._search(before - 1)
+        return found if self._is_between(found, before - 1) else self._walk_back_to(before)
+
+    def _search(self, after: int) -> int:
         last = self.last_event_id()
         if after >= last:
             return self.whole
         low, high = self._bracket(after, last)
         return self._walk(low, high, after)
+
+    def _is_between(self, offset: int, after: int) -> bool:
+        """Whether the event `after` ends at `offset` and its successor starts there."""
+        if offset == 0:
+            return False
+        previous = self.line_ending_at(offset)
+        named = event_id_of(previous)
+        if offset < self.whole:
+            return named == after and event_id_of(self.read_at(64, offset)) == after + 1
+        # There is no successor at the end; the last line's predecessor must vouch for it.
+        start = offset - len(previous)
+        if named is None or named > after:
+            return False
+        return named == 1 if start == 0 else event_id_of(self.line_ending_at(start)) == named - 1
+
+    def _walk_to(self, after: int) -> int:
+        reached = 0
+        for block in self.blocks():
+            end = block.offset
+            for line in block.data[:-1].split(b"\n"):
+                end += len(line) + 1
+                named = event_id_of(line)
+                if named is not None and named > after:
+                    return reached
+                if named is not None:
+                    reached = end
+        return reached
+
+    def _walk_back_to(self, before: int) -> int:
+        reached = self.whole
+        for block in self.blocks_reversed():
+            start = block.offset + len(block.data)
+            for line in reversed(block.data[:-1].split(b"\n")):
+                start -= len(line) + 1
+                named = event_id_of(line)
+                if named is not None and named < before:
+                    return reached
+                if named is not None:
+                    reached = start
+        return reached
 
     def _bracket(self, after: int, last: int) -> tuple[int, int]:
         """Return line starts around the answer: the line at the first has an id <= `after` (or
@@ -248,19 +305,28 @@ class Snapshot:
         return high
 
     def event_line(self, event_id: int) -> bytes | None:
-        """Return the stored line (without LF) that names `event_id`, or None."""
-        start = self.offset_after(event_id - 1)
-        if event_id < 1 or start >= self.whole:
+        """Return a stored line (without LF) that names `event_id`, or None."""
+        if event_id < 1:
             return None
-        line = self.line_at(start)
-        return line[:-1] if event_id_of(line) == event_id else None
+        start = self.offset_after(event_id - 1)
+        if start >= self.whole:
+            return None
+        line = self.line_at(start)[:-1]
+        if event_id_of(line) == event_id:
+            return line
+        return next((line for line in self._lines(start) if event_id_of(line) == event_id), None)
+
+    def _lines(self, start: int) -> Iterator[bytes]:
+        for block in self.blocks(start):
+            yield from block.data[:-1].split(b"\n")
 
     def between(
         self, after: int = 0, before: int | None = None, *, reverse: bool = False
     ) -> Iterator[Block]:
-        """Yield blocks of the events with after < event_id < before; see `storage.Engine.read`."""
+        """Yield blocks that hold every event with after < event_id < before; see
+        `storage.Engine.read`. Among damaged lines they may hold others too."""
         start = self.offset_after(after)
-        end = self.whole if before is None else max(start, self.offset_after(before - 1))
+        end = self.whole if before is None else max(start, self.offset_before(before))
         return self.blocks_reversed(start, end) if reverse else self.blocks(start, end)
 
     def offset_of_last(self, count: int) -> int:
