@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _WRITERS_TIME = re.compile(rb'"timestamp":"([0-9T:.-]{26})\+00:00"\}$')
 _LINE_START = b'\n{"event_id":'
 _AGO = re.compile(r"([0-9]{1,9})([smhdw])")
+_POSITION = re.compile("[0-9]{1,9}")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -83,12 +84,12 @@ class Where(NamedTuple):
         return cls(tuple(path.split(".")), text)
 
     def matches(self, payload: Any) -> bool:
-        """Whether the payload (as `json.loads` gives it) fulfils the condition."""
+        """Whether the payload (as `canonical.decode_stored` gives it) fulfils the condition."""
         value = payload
         for name in self.path:
             if isinstance(value, dict) and name in value:
                 value = value[name]
-            elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            elif isinstance(value, list) and _POSITION.fullmatch(name) and int(name) < len(value):
                 value = value[int(name)]
             else:
                 return False
@@ -221,7 +222,8 @@ class Filter:
             if self.until is not None and instant >= self.until:
                 return False
         if self.where:
-            payload = json.loads(line)["payload"]
+            # Not json.loads: a number beyond 2^53 is a double, whatever its text looks like.
+            payload = canonical.decode_stored(line)["payload"]
             return all(condition.matches(payload) for condition in self.where)
         return True
 
@@ -238,10 +240,17 @@ class Filter:
 
 
 def _instant_text(instant: Instant | None) -> bytes:
-    """Return the writer's form up to the microsecond, cut, so never later than the instant."""
+    """Return the writer's form up to the microsecond, cut, so never later than the instant.
+
+    An offset can push an instant past the year 9999; no text in the writer's form is later than
+    the end of that year, so it stands for all of them.
+    """
     if instant is None:
         return b""
-    return timestamps.text_of(instant).encode()
+    return timestamps.text_of(min(instant, _END_OF_TIME)).encode()
+
+
+_END_OF_TIME = timestamps.parse("9999-12-31T23:59:60.999999Z")
 
 
 def _line_starts(data: bytes) -> list[int]:
