@@ -169,14 +169,20 @@ def _day_holds(day: str) -> bool:
     return True
 
 
-def _instants(hashes: list[str], times: list[str]) -> BlockFacts | None:
+def in_writers_form(times: list[str]) -> bool:
+    """Whether all are valid and in the writer's form (so that text order is time order)."""
     joined = "".join(times)
-    if len(joined) == _TIME_LENGTH * len(times) and _WRITERS_TIMES.fullmatch(joined):
-        # All in one form of one length, so text order is time order.
-        try:
-            all(map(_day_holds, {time[:10] for time in times}))
-        except InvalidEventError:
-            return None
+    if len(joined) != _TIME_LENGTH * len(times) or not _WRITERS_TIMES.fullmatch(joined):
+        return False
+    # No text can hold part of another's time: at a shifted place no day would be read here.
+    try:
+        return all(map(_day_holds, {time[:10] for time in times}))
+    except InvalidEventError:
+        return False
+
+
+def _instants(hashes: list[str], times: list[str]) -> BlockFacts | None:
+    if in_writers_form(times):
         regressions = sum(map(gt, times, times[1:]))
         return BlockFacts(
             hashes, timestamps.parse(times[0]), timestamps.parse(times[-1]), regressions

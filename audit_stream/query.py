@@ -240,17 +240,8 @@ class Filter:
 
 
 def _instant_text(instant: Instant | None) -> bytes:
-    """Return the writer's form up to the microsecond, cut, so never later than the instant.
-
-    An offset can push an instant past the year 9999; no text in the writer's form is later than
-    the end of that year, so it stands for all of them.
-    """
-    if instant is None:
-        return b""
-    return timestamps.text_of(min(instant, _END_OF_TIME)).encode()
-
-
-_END_OF_TIME = timestamps.parse("9999-12-31T23:59:60.999999Z")
+    """Return the writer's form up to the microsecond, which no text on the other side passes."""
+    return b"" if instant is None else timestamps.text_of(instant).encode()
 
 
 def _line_starts(data: bytes) -> list[int]:

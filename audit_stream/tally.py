@@ -1,7 +1,9 @@
 """Counting a ledger's events: by kind, by source, and over time. Grows with the ledger.
 
 A tally is fed blocks of whole lines and can be fed more later, so that a server counts every
-event once. It reads the envelope only; payloads are skipped unparsed.
+event once. It reads the envelope only; payloads are skipped unparsed, and no hash is computed: a
+line counts when its envelope can be read and its timestamp is one. What counts does not depend
+on how the lines are cut into blocks.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from audit_stream import timestamps
+from audit_stream import bulk, timestamps
 from audit_stream.errors import InvalidEventError
 from audit_stream.query import Damage, damage_of
 from audit_stream.storage.snapshot import event_id_of
@@ -31,6 +33,7 @@ class _Envelope(msgspec.Struct, gc=False):
 
 
 _decoder = msgspec.json.Decoder(_Envelope)
+_NOT_COUNTED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidEventError)
 
 
 class Tally:
@@ -57,27 +60,25 @@ class Tally:
     def add(self, block: Block) -> None:
         """Count the lines of a block."""
         try:
-            self._add(_decoder.decode_lines(block.data), block.data.count(b"\n"))
-        except (msgspec.MsgspecError, UnicodeDecodeError, InvalidEventError):
+            self._add(_one_a_line(block.data))
+        except _NOT_COUNTED:
             self._add_one_by_one(block)
 
     def _add_one_by_one(self, block: Block) -> None:
         offset = block.offset
         for line in block.data[:-1].split(b"\n"):
-            reason = damage_of(line)
-            if reason is None:
-                self._add([_decoder.decode(line)], 1)
-            else:
+            try:
+                self._add([_decoder.decode(line)])
+            except _NOT_COUNTED as error:
                 self.damaged_count += 1
                 if len(self.damaged) < self.DAMAGED_LIMIT:
+                    reason = damage_of(line) or str(error)
                     self.damaged.append(Damage(offset, event_id_of(line), reason))
             offset += len(line) + 1
 
-    def _add(self, events: list[_Envelope], lines: int) -> None:
-        if len(events) != lines:  # blank lines, or two events on one
-            raise InvalidEventError("not one event a line")
+    def _add(self, events: list[_Envelope]) -> None:
         kinds = [stored.kind for stored in events]
-        times = [_in_utc(stored.timestamp) for stored in events]
+        times = _in_utc([stored.timestamp for stored in events])
         sources = [stored.source for stored in events]
         self._spread(times, kinds, sources)
         self.by_kind.update(kinds)
@@ -106,7 +107,17 @@ class Tally:
         }
 
 
-def _in_utc(timestamp: str) -> str:
-    if timestamp.endswith("+00:00"):
-        return timestamp
-    return timestamps.text_of(timestamps.parse(timestamp))
+def _one_a_line(data: bytes) -> list[_Envelope]:
+    events = _decoder.decode_lines(data)
+    # The decoder reads a stream: it would pass over blank lines, take two events from one line,
+    # or one from two. In JSON only the end of a whole object can stand before `LF {`.
+    lines = data.count(b"\n")
+    if len(events) != lines or data.count(b"}\n{") != lines - 1 or not data.endswith(b"}\n"):
+        raise InvalidEventError("not one event a line")
+    return events
+
+
+def _in_utc(times: list[str]) -> list[str]:
+    if bulk.in_writers_form(times):
+        return times
+    return [timestamps.text_of(timestamps.parse(time)) for time in times]

@@ -82,8 +82,12 @@ def parse(text: str) -> Instant:
 
 
 def text_of(instant: Instant) -> str:
-    """Return `instant` as `YYYY-MM-DDTHH:MM:SS.ffffff`, in UTC, cut to the microsecond."""
-    minute, second, fraction = instant
+    """Return `instant` as `YYYY-MM-DDTHH:MM:SS.ffffff`, in UTC, cut to the microsecond.
+
+    An offset can push an instant out of the years 0 to 9999; it is shown as the first or last
+    one in them, so that texts always sort as instants do.
+    """
+    minute, second, fraction = min(max(instant, _FIRST_TEXT), _LAST_TEXT)
     return _format(minute, second, int(fraction[:6].ljust(6, "0")))[:26]
 
 
@@ -137,3 +141,5 @@ def _civil_from_days(days: int) -> tuple[int, int, int]:
 
 _FIRST_MINUTE = _days_from_civil(1, 1, 1) * _DAY
 _LAST_MINUTE = _days_from_civil(10000, 1, 1) * _DAY - 1
+_FIRST_TEXT: Instant = (_days_from_civil(0, 1, 1) * _DAY, 0, "")
+_LAST_TEXT: Instant = (_LAST_MINUTE, 60, "999999")
