@@ -15,6 +15,7 @@ astral names).
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from json.encoder import encode_basestring as _quote
 
 from audit_stream.errors import InvalidEventError
@@ -221,11 +222,9 @@ def _decode(
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise InvalidEventError(f'the name "{shown(name)}" appears twice in one object')
-            seen.add(name)
+        names = sorted(name for name, _ in pairs)
+        twice = next(one for one, other in pairwise(names) if one == other)
+        raise InvalidEventError(f'the name "{shown(twice)}" appears twice in one object')
     return members
 
 

@@ -148,7 +148,8 @@ def payloads(floats: st.SearchStrategy[float] = safe_floats) -> st.SearchStrateg
     return st.dictionaries(texts, values(floats), max_size=5)
 
 
-sources = st.text(
-    st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20
-)  # fmt: skip
-kinds = st.from_regex(r"[a-z][a-z0-9_]{0,8}(\.[a-z0-9_]{1,8}){0,3}", fullmatch=True)
+sources = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
+_words = st.text("abcxyz019_", min_size=1, max_size=8)
+kinds = st.builds(
+    lambda first, rest: ".".join(["k" + first, *rest]), _words, st.lists(_words, max_size=3)
+)
