@@ -35,17 +35,21 @@ class Follower:
     ) -> None:
         self._engine = engine
         self._file: Snapshot | None = None
+        self._after = after or 0  # counts until there is a file
         self._position = 0
         self._last_line = b""
         self.restarted = 0
         try:
-            self._file = snapshot or engine.snapshot()
+            first = snapshot or engine.snapshot()
         except LedgerNotFoundError:
             return
-        whole = self._file.whole
-        self._position = whole if after is None else self._file.offset_after(after)
-        if self._position:
-            self._last_line = self._file.line_ending_at(self._position)
+        self._start_in(first, first.whole if after is None else first.offset_after(after))
+
+    def _start_in(self, file: Snapshot, position: int) -> None:
+        self._file = file
+        self._position = position
+        if position:
+            self._last_line = file.line_ending_at(position)
 
     def poll(self, at_most: int = _AT_MOST) -> list[Block]:
         """Return the blocks that came since the last call, about `at_most` bytes of them.
@@ -55,13 +59,16 @@ class Follower:
         try:
             now = self._engine.snapshot()
         except LedgerNotFoundError:
-            return self._drain(at_most)
-        if self._file is not None and now.identity != self._file.identity:
-            rest = self._drain(at_most)
-            if rest:
-                now.close()
-                return rest
-        self._settle(now)
+            return self._drain(at_most)[0]
+        if self._file is None:
+            self._start_in(now, now.offset_after(self._after))
+        else:
+            if now.identity != self._file.identity:
+                rest, more = self._drain(at_most)
+                if more:
+                    now.close()
+                    return rest
+            self._settle(now)
         return self._take(now, now.whole, at_most)
 
     def close(self) -> None:
@@ -70,16 +77,14 @@ class Follower:
             self._file.close()
             self._file = None
 
-    def _drain(self, at_most: int) -> list[Block]:
-        """Read what the file that lost its name gained before it did."""
+    def _drain(self, at_most: int) -> tuple[list[Block], bool]:
+        """Read what the file that lost its name gained before it did, and say whether there may
+        be more. A writer that takes the file's lock later finds its name gone and leaves."""
         if self._file is None:
-            return []
-        gained = self._file.read_at(at_most, self._position)
-        whole = self._position + gained.rfind(b"\n") + 1
-        if whole == self._position:
-            return []
-        old = Snapshot(self._file.read_at, whole, whole=whole)
-        return self._take(old, whole, at_most)
+            return [], False
+        old = self._file.again()
+        rest = self._take(old, old.whole, at_most)
+        return rest, bool(rest) or not old.settled
 
     def _settle(self, now: Snapshot) -> None:
         """Take `now` as the file to read, and find the place to go on in it."""

@@ -285,34 +285,34 @@ class FileEngine:
         """
         with _translated(self.path):
             fd = self._disk.open_read(self.path)
-            try:
-                status = self._disk.fstat(fd)
-                if not stat.S_ISREG(status.st_mode):
-                    raise UnreadableError(f"{self.path}: not a regular file")
-                size, settled = self._settled_size(fd)
-            except BaseException:
-                self._disk.close(fd)
-                raise
+        try:
+            return self._view(fd, on_close=lambda: self._disk.close(fd))
+        except BaseException:
+            self._disk.close(fd)
+            raise
+
+    def _view(self, fd: int, *, on_close: Callable[[], None] | None = None) -> Snapshot:
+        """Return what is committed now in an open file."""
 
         def read_at(length: int, offset: int) -> bytes:
             with _translated(self.path):
                 return self._disk.read_at(fd, length, offset)
 
-        def close() -> None:
-            self._disk.close(fd)
-
-        try:
-            whole = None if settled else end_of_lines(read_at, size)
-            return Snapshot(
-                read_at,
-                size if whole is None else whole,
-                whole=whole,
-                identity=(status.st_dev, status.st_ino),
-                on_close=close,
-            )
-        except BaseException:
-            close()
-            raise
+        with _translated(self.path):
+            status = self._disk.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableError(f"{self.path}: not a regular file")
+            size, settled = self._settled_size(fd)
+        whole = end_of_lines(read_at, size)
+        return Snapshot(
+            read_at,
+            size if settled else whole,
+            whole=whole,
+            identity=(status.st_dev, status.st_ino),
+            settled=settled,
+            on_close=on_close,
+            look_again=lambda: self._view(fd),
+        )
 
     def _settled_size(self, fd: int) -> tuple[int, bool]:
         """Return the size and whether no append was under way at that moment.

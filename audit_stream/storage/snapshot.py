@@ -40,10 +40,12 @@ class Block:
 class Snapshot:
     """The bytes of a ledger up to `size`, of which the first `whole` end in an LF.
 
-    `identity` tells one file from another that took its place. Close it when done.
+    `identity` tells one file from another that took its place. `settled` is False where an append
+    may have been under way, which the lines up to `whole` may or may not be part of. Close it
+    when done.
     """
 
-    __slots__ = ("_on_close", "identity", "read_at", "size", "whole")
+    __slots__ = ("_look_again", "_on_close", "identity", "read_at", "settled", "size", "whole")
 
     def __init__(
         self,
@@ -52,13 +54,17 @@ class Snapshot:
         *,
         whole: int | None = None,
         identity: object = None,
+        settled: bool = True,
         on_close: Callable[[], None] | None = None,
+        look_again: Callable[[], Snapshot] | None = None,
     ) -> None:
         self.read_at = read_at
         self.size = size
         self.whole = end_of_lines(read_at, size) if whole is None else whole
         self.identity = identity
+        self.settled = settled
         self._on_close = on_close
+        self._look_again = look_again
 
     def __enter__(self) -> Snapshot:
         return self
@@ -72,6 +78,11 @@ class Snapshot:
             close = self._on_close
             self._on_close = None
             close()
+
+    def again(self) -> Snapshot:
+        """Return a view of the same file as it is now, whatever has become of its name. This one
+        stays the one to close."""
+        return self if self._look_again is None else self._look_again()
 
     @property
     def torn(self) -> int:
