@@ -55,7 +55,7 @@ if TYPE_CHECKING:
             seconds."""
 
         def close(self) -> None:
-            """Release everything. The engine takes no more calls."""
+            """Release everything. The engine commits no more (InputError)."""
 
 
 class Commit:

@@ -85,7 +85,7 @@ class FileEngine:
         # The last line that was found good, and its head: an identical line need not be parsed
         # again. The bytes are read from the file at every commit all the same. One attribute,
         # because readers set it without the mutex: a line must never meet another line's head.
-        self._known: tuple[bytes, Head] = (b"", GENESIS)
+        self._known: tuple[bytes | None, Head] = (None, GENESIS)
         _live.add(self)
 
     # -- appending -------------------------------------------------------------------------
@@ -263,7 +263,7 @@ class FileEngine:
             f"{self.path}: {why} earlier, so what is on the disk is uncertain; "
             "check the disk, then close and reopen the ledger"
         )
-        self._known = (b"", GENESIS)
+        self._known = (None, GENESIS)
 
     # -- reading ---------------------------------------------------------------------------
 

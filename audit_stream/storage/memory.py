@@ -9,7 +9,7 @@ import threading
 import time
 
 from audit_stream.chain import GENESIS, last_line_head
-from audit_stream.errors import DamagedTailError, InvalidEventError
+from audit_stream.errors import DamagedTailError, InputError, InvalidEventError
 from audit_stream.storage import Commit
 from audit_stream.storage.snapshot import Block, Snapshot
 
@@ -26,11 +26,14 @@ class MemoryEngine:
 
     def __init__(self, data: bytes = b"") -> None:
         self._data = data
+        self._closed = False
         self._grown = threading.Condition()
 
     def commit(self, build: Build) -> Commit:
         """See `storage.Engine`; an unterminated tail is dropped, there being no file to copy to."""
         with self._grown:
+            if self._closed:
+                raise InputError("this ledger is closed; open it again")
             before = self.head()
             lines, head = build(before)
             if not lines:
@@ -74,3 +77,4 @@ class MemoryEngine:
 
     def close(self) -> None:
         """See `storage.Engine`."""
+        self._closed = True
