@@ -6,9 +6,15 @@ appended to, and verified again. What a crash leaves is in `test_crashes.py`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
+import os
 import socket
+import tempfile
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,18 +22,28 @@ import pytest
 from audit_stream import Ledger
 from audit_stream.chain import Head
 from audit_stream.errors import (
+    AuditStreamError,
+    DamagedTailError,
     EventTooLargeError,
     HeadMismatchError,
+    LedgerNotFoundError,
+    LockTimeoutError,
+    StorageError,
     StorageFullError,
+    StorageLatchedError,
     UnreadableError,
 )
 from audit_stream.storage import file as file_module
 from audit_stream.storage.file import FileEngine
+from audit_stream.storage.snapshot import Snapshot
 from tests.ledgers import hash_of, joined, numbered
-from tests.storage.disks import FaultyDisk
+from tests.storage.children import open_directory, unprivileged
+from tests.storage.disks import FaultyDisk, Machine
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from audit_stream import Event
 
 
 def open_ledger(path: Path, disk: file_module.Disk | None = None, **options: float) -> Ledger:
@@ -157,3 +173,527 @@ def test_a_socket_is_not_a_ledger(tmp_path: Path) -> None:
         for use in (lambda: open_ledger(path).append("other", "test"), open_ledger(path).verify):
             with pytest.raises(UnreadableError):
                 use()
+
+
+# -- the fault table ---------------------------------------------------------------------------
+
+LINES = numbered(3)
+TORN = b'{"event_id":4,"hash":"00'
+
+STATES = {"new": None, "whole": joined(LINES), "torn": joined(LINES) + TORN}
+"""What is there before the append: no file, a ledger, a ledger with an unterminated tail."""
+
+
+def prepared(directory: Path, state: str) -> Path:
+    path = directory / "ledger.jsonl"
+    content = STATES[state]
+    if content is not None:
+        path.write_bytes(content)
+    return path
+
+
+def calls_of_an_append(state: str) -> list[str]:
+    """The calls that an append makes when all goes well."""
+    with tempfile.TemporaryDirectory() as directory:
+        disk = FaultyDisk()
+        open_ledger(prepared(Path(directory), state), disk).append("other", "test")
+        return disk.calls
+
+
+def places() -> list[tuple[str, str, int]]:
+    """Every call of an append from every state: (state, call, the how-manieth of its name)."""
+    found = []
+    for state in STATES:
+        met: dict[str, int] = {}
+        for call in calls_of_an_append(state):
+            met[call] = met.get(call, 0) + 1
+            found.append((state, call, met[call]))
+    return found
+
+
+def check_and_go_on(path: Path, state: str, acknowledged: list[Event]) -> None:
+    """Reopen, verify, append, verify: everything that was there, or was acknowledged, still is."""
+    before = LINES if state != "new" else []
+    must = [*before, *(event.line for event in acknowledged)]
+    tail = TORN if state == "torn" else b""
+    kept = [copy.read_bytes() for copy in beside(path)]
+    with open_ledger(path) as ledger:
+        if path.exists():
+            data = path.read_bytes()
+            result = ledger.verify()
+            assert result.verdict in ("intact", "empty", "torn")
+            assert data.split(b"\n")[: len(must)] == must
+            assert not tail or tail in kept or data.endswith(tail)
+        event = ledger.append("other", "afterwards")
+        assert ledger.verify().verdict == "intact"
+        assert event.event_id >= len(must) + 1
+    kept = [copy.read_bytes() for copy in beside(path)]
+    assert not tail or tail in kept
+    assert path.read_bytes().startswith(joined(must))
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("done", [False, True], ids=["undone", "done"])
+@pytest.mark.parametrize(("state", "call", "at"), places())
+def test_every_call_may_fail(
+    tmp_path: Path, state: str, call: str, at: int, done: bool, error: int
+) -> None:
+    path = prepared(tmp_path, state)
+    disk = FaultyDisk()
+    (disk.fail_after if done else disk.fail)(call, error, at=at)
+    ledger = open_ledger(path, disk, lock_timeout=0.2)
+    acknowledged: list[Event] = []
+    message = ""
+    try:
+        acknowledged.append(ledger.append("other", "test"))
+    except AuditStreamError as failed:
+        message = str(failed)
+    assert bool(acknowledged) == (call == "unlock")
+    assert acknowledged or str(path) in message
+    assert "\n" not in message
+    if not acknowledged and path.exists():
+        # Nothing that was not acknowledged stays, unless the cut back failed too.
+        assert path.read_bytes() in (STATES[state] or b"", joined(LINES))
+    ledger.close()
+    check_and_go_on(path, state, acknowledged)
+
+
+def test_the_calls_of_an_append() -> None:
+    opening = ["open_append", "fstat"]
+    locking = ["lock_exclusive", "stat", "fstat"]
+    looking = ["fstat", "read_at"]
+    writing = ["write", "sync_data"]
+    assert calls_of_an_append("whole") == [*opening, *locking, *looking, *writing, "unlock"]
+    assert calls_of_an_append("new") == [
+        *opening, *locking, *looking, *writing, "sync_directory", "unlock",
+    ]  # fmt: skip
+    healing = ["create_new", "read_at", "write", "sync_data", "close", "sync_directory", "truncate"]
+    assert calls_of_an_append("torn") == [
+        *opening, *locking, *looking, *healing, *writing, "unlock",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize("short", [None, 0, 1, 100, 300])
+def test_a_full_disk(tmp_path: Path, error: int, short: int | None) -> None:
+    path = prepared(tmp_path, "whole")
+    disk = FaultyDisk()
+    if short is not None:
+        disk.write_short(short)
+    disk.fail("write", error, at=1 if short is None else 2)
+    ledger = open_ledger(path, disk)
+    with pytest.raises(StorageFullError, match="nothing was recorded"):
+        ledger.append_many([{"kind": "other", "source": "test"}] * 5)
+    assert path.read_bytes() == joined(LINES)
+    event = ledger.append("other", "test")  # there is room again; no latch
+    assert path.read_bytes() == joined([*LINES, event.line])
+
+
+def test_short_writes_are_gone_on_with(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+    disk = FaultyDisk()
+    for at in range(1, 20):
+        disk.write_short(at, at=at)
+    events = open_ledger(path, disk).append_many([{"kind": "other", "source": "test"}] * 3)
+    assert path.read_bytes() == joined([*LINES, *(event.line for event in events)])
+    assert disk.calls.count("write") == 20
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("call", ["sync_data", "sync_directory"])
+@pytest.mark.parametrize("persisted", [False, True])
+def test_after_a_failed_fsync_the_ledger_is_latched(
+    tmp_path: Path, call: str, error: int, persisted: bool
+) -> None:
+    path = prepared(tmp_path, "new")
+    disk = FaultyDisk()
+    (disk.fail_after if persisted else disk.fail)(call, error)
+    ledger = open_ledger(path, disk)
+    with pytest.raises(StorageError, match="while making the append durable"):
+        ledger.append("other", "test")
+    assert path.read_bytes() == b""
+    for _ in range(2):
+        with pytest.raises(StorageLatchedError, match="close and reopen the ledger"):
+            ledger.append("other", "test")
+    assert isinstance(ledger.engine, FileEngine)
+    assert "an fsync failed" in str(ledger.engine.latched)
+    assert ledger.verify().verdict == "empty"  # reading goes on
+    with open_ledger(path) as reopened:
+        assert reopened.append("other", "test").event_id == 1
+        assert reopened.engine.latched is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("state", STATES)
+def test_a_failed_fsync_and_then_a_power_cut(tmp_path: Path, state: str, kept: float) -> None:
+    path = prepared(tmp_path, state)
+    machine = Machine(tmp_path)
+    machine.fail("sync_data", errno.EIO, at=2 if state == "torn" else 1)
+    with pytest.raises(StorageError):
+        open_ledger(path, machine).append("other", "test")
+    machine.lose_power(kept)
+    check_and_go_on(path, state, [])
+
+
+def test_a_failed_write_that_cannot_be_cut_back_latches(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+    disk = FaultyDisk().write_short(400).fail("write", errno.EIO, at=2)
+    disk.fail("truncate", errno.EIO)
+    ledger = open_ledger(path, disk)
+    with pytest.raises(StorageError, match="Input/output error while writing"):
+        ledger.append_many([{"kind": "other", "source": "test"}] * 5)
+    with pytest.raises(StorageLatchedError, match="could not be cut back"):
+        ledger.append("other", "test")
+    ledger.close()
+    # Whole lines that nobody acknowledged may stay, and are chained onto; the half one is healed.
+    with open_ledger(path) as reopened:
+        assert reopened.verify().verdict == "torn"
+        assert reopened.append("other", "test").event_id == 5
+        assert reopened.verify().verdict == "intact"
+
+
+def test_an_interrupt_while_writing_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+
+    def interrupt(real: Callable[..., object], *args: object) -> None:
+        real(*args)
+        raise KeyboardInterrupt
+
+    disk = FaultyDisk().replace("write", interrupt)
+    ledger = open_ledger(path, disk)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.append("other", "test")
+    assert path.read_bytes() == joined(LINES)
+    disk.replace("sync_data", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.append("other", "test")
+    assert path.read_bytes() == joined(LINES)
+    with pytest.raises(StorageLatchedError):
+        ledger.append("other", "test")
+
+
+# -- healing -----------------------------------------------------------------------------------
+
+
+def test_the_last_line_cut_at_every_byte_is_healed(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    ledger = open_ledger(path)
+    last = LINES[2] + b"\n"
+    for cut in range(len(last) + 1):
+        path.write_bytes(joined(LINES[:2]) + last[:cut])
+        result = ledger.verify()
+        torn = 0 < cut < len(last)
+        assert result.verdict == ("torn" if torn else "intact")
+        assert result.checked == (3 if cut == len(last) else 2)
+        event = ledger.append("other", "test")
+        assert event.event_id == result.checked + 1
+        assert ledger.verify().verdict == "intact"
+        copies = beside(path)
+        assert [copy.read_bytes() for copy in copies] == ([last[:cut]] if torn else [])
+        for copy in copies:
+            assert copy.stat().st_mode & 0o777 == 0o600
+            copy.unlink()
+
+
+def test_the_only_line_cut_at_every_byte_is_healed(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    ledger = open_ledger(path)
+    for cut in range(1, len(LINES[0]) + 1):
+        path.write_bytes(LINES[0][:cut])
+        assert ledger.verify().verdict == "torn"
+        assert ledger.append("other", "test").event_id == 1
+        assert ledger.verify().verdict == "intact"
+
+
+def test_the_copy_is_named_by_the_time_in_utc(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "torn")
+    engine = FileEngine(path, clock=lambda: 1_769_860_800_123_456_789)
+    commit = Ledger(path, engine=engine).commit([Ledger(path).draft("other", "test")])
+    assert commit.healed == f"{path}.torn-20260131T120000.123456Z"
+    assert Path(commit.healed).read_bytes() == TORN
+
+
+def test_a_large_tail_is_copied_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit_stream.storage.durable._COPY_CHUNK", 1000)
+    path = tmp_path / "ledger.jsonl"
+    tail = bytes(range(11, 256)) * 100
+    path.write_bytes(joined(LINES) + tail)
+    assert open_ledger(path).append("other", "test").event_id == 4
+    assert beside(path)[0].read_bytes() == tail
+
+
+def test_a_last_line_longer_than_the_first_look(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    ledger = open_ledger(path)
+    for length in (3000, 4000, 4096, 5000, 70_000):
+        ledger.append("other", "test", {"text": "x" * length})
+        with path.open("ab") as file:
+            file.write(b"t" * length)
+        with open_ledger(path) as another:
+            another.append("other", "test")
+    assert ledger.verify().checked == 10
+    assert len(beside(path)) == 5
+
+
+# -- other files in its place ------------------------------------------------------------------
+
+
+def test_appends_follow_the_name_not_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    ledger = open_ledger(path)
+    ledger.append("other", "test")
+    os.rename(path, tmp_path / "old")
+    assert ledger.append("other", "test").event_id == 1
+    (tmp_path / "copy").write_bytes(joined(LINES))
+    os.replace(tmp_path / "copy", path)
+    assert ledger.append("other", "test").event_id == 4
+    path.unlink()
+    assert ledger.append("other", "test").event_id == 1
+    assert (tmp_path / "old").read_bytes().count(b"\n") == 1
+
+
+def test_a_file_replaced_between_open_and_lock_is_noticed(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+    other = tmp_path / "other"
+    other.write_bytes(joined(numbered(7)))
+
+    def replace_first(real: Callable[..., None], *args: object) -> None:
+        real(*args)
+        os.replace(other, path)
+
+    ledger = open_ledger(path, FaultyDisk().replace("lock_exclusive", replace_first))
+    assert ledger.append("other", "test").event_id == 8
+
+
+def test_a_ledger_changed_by_others_between_appends_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    one, other = open_ledger(path), open_ledger(path)
+    for turn in range(1, 20, 2):
+        assert one.append("other", "test").event_id == turn
+        assert other.append("other", "test").event_id == turn + 1
+        assert one.head() == other.head()
+    path.write_bytes(joined(LINES))  # restored from a copy
+    assert one.append("other", "test").event_id == 4
+    assert other.append("other", "test").event_id == 5
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+    real = tmp_path / "elsewhere" / "real.jsonl"
+    real.parent.mkdir()
+    real.write_bytes(joined(LINES) + TORN)
+    path = tmp_path / "ledger.jsonl"
+    path.symlink_to(real)
+    with open_ledger(path) as ledger:
+        assert ledger.append("other", "test").event_id == 4
+        assert ledger.verify().valid
+    assert path.is_symlink()
+    assert real.read_bytes().count(b"\n") == 4
+    assert [copy.read_bytes() for copy in beside(real)] == [TORN]
+
+
+def test_a_new_ledger_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    before = os.umask(0o022)
+    try:
+        open_ledger(path).append("other", "test")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+# -- what is no ledger -------------------------------------------------------------------------
+
+
+def reading(path: Path) -> list[Callable[[], object]]:
+    ledger = open_ledger(path)
+    return [
+        ledger.verify,
+        ledger.snapshot,
+        ledger.stats,
+        ledger.tail,
+        lambda: ledger.get(1),
+        lambda: list(ledger.query()),
+    ]
+
+
+def test_a_missing_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    for read in reading(path):
+        with pytest.raises(LedgerNotFoundError, match="no such ledger"):
+            read()
+    assert open_ledger(path).head().count == 0
+    with pytest.raises(UnreadableError, match="its directory does not exist"):
+        open_ledger(tmp_path / "missing" / "ledger.jsonl").append("other", "test")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.mkdir(), "directory|not a regular file"),
+        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: path.symlink_to("/dev/null"), "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda path: path.symlink_to(path), "symbolic links"),
+    ],
+    ids=["directory", "fifo", "null", "zero", "loop"],
+)
+def test_what_is_no_regular_file_is_refused_at_once(
+    tmp_path: Path, make: Callable[[Path], None], reason: str
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    make(path)
+    for use in [lambda: open_ledger(path).append("other", "test"), *reading(path)]:
+        with pytest.raises(UnreadableError, match=reason):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a\0b", "not a usable path"),
+        ("x" * 300, "File name too long"),
+        ("file/ledger.jsonl", "a part of this path is not a directory"),
+        ("\udcff\0", "not a usable path"),
+    ],
+)
+def test_unusable_names(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    ledger = Ledger(f"{tmp_path}/{name}")
+    for use in (lambda: ledger.append("other", "test"), ledger.verify):
+        with pytest.raises(UnreadableError, match=reason) as caught:
+            use()
+        str(caught.value).encode()
+
+
+def test_files_that_may_not_be_written_or_read() -> None:
+    with open_directory() as directory:
+        path = directory / "ledger.jsonl"
+        path.write_bytes(joined(LINES))
+        path.chmod(0o444)
+
+        def read_only() -> int:
+            ledger = open_ledger(path)
+            with pytest.raises(UnreadableError, match="permission denied"):
+                ledger.append("other", "test")
+            return ledger.verify().checked + len(ledger.tail())
+
+        assert unprivileged(read_only) == 6
+        path.chmod(0o000)
+
+        def unreadable() -> None:
+            ledger = open_ledger(path)
+            for use in (lambda: ledger.append("other", "test"), ledger.verify, ledger.head):
+                with pytest.raises(UnreadableError, match="permission denied"):
+                    use()
+
+        unprivileged(unreadable)
+        assert path.stat().st_size == len(joined(LINES))
+
+
+def test_directories_that_may_not_be_written() -> None:
+    with open_directory() as directory:
+        path = directory / "ledger.jsonl"
+        path.write_bytes(joined(LINES) + TORN)
+        path.chmod(0o666)
+        directory.chmod(0o555)
+
+        def work() -> None:
+            ledger = open_ledger(path)
+            # The torn tail cannot be copied aside, and so it must not be cut off.
+            with pytest.raises(UnreadableError, match="permission denied"):
+                ledger.append("other", "test")
+            assert path.read_bytes() == joined(LINES) + TORN
+            with pytest.raises(UnreadableError, match="permission denied"):
+                open_ledger(directory / "new.jsonl").append("other", "test")
+            assert ledger.verify().verdict == "torn"
+
+        unprivileged(work)
+
+
+def test_a_read_only_file_system(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+    ledger = open_ledger(path, FaultyDisk().fail("open_append", errno.EROFS))
+    with pytest.raises(UnreadableError, match="read-only file system"):
+        ledger.append("other", "test")
+
+
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL])
+def test_reading_where_files_cannot_be_locked(tmp_path: Path, error: int) -> None:
+    path = prepared(tmp_path, "torn")
+    disk = FaultyDisk().fail_always("lock_shared", error)
+    assert open_ledger(path, disk).verify().verdict == "torn"
+    disk.fail("lock_exclusive", error)
+    with pytest.raises(StorageError):
+        open_ledger(path, disk).append("other", "test")
+
+
+# -- the lock ----------------------------------------------------------------------------------
+
+
+def test_an_append_waits_for_the_lock_and_gives_up_in_time(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ledger = open_ledger(path, lock_timeout=0.05)
+        before = time.monotonic()
+        with pytest.raises(LockTimeoutError, match=r"locked by another process for 0.05 s.*fuser"):
+            ledger.append("other", "test")
+        assert 0.05 <= time.monotonic() - before < 5
+        assert path.read_bytes() == joined(LINES)
+        threading.Timer(0.05, lambda: fcntl.flock(held, fcntl.LOCK_UN)).start()
+        assert open_ledger(path).append("other", "test").event_id == 4
+    assert ledger.append("other", "test").event_id == 5  # giving up was no latch
+
+
+def test_a_reader_sees_whole_lines_while_a_writer_holds_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_module, "_READ_LOCK_TIMEOUT", 0.05)
+    path = prepared(tmp_path, "torn")
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with open_ledger(path).snapshot() as snapshot:
+            # What follows the last LF is taken for an append under way.
+            assert (snapshot.size, snapshot.torn, snapshot.settled) == (
+                len(joined(LINES)),
+                0,
+                False,
+            )
+        assert open_ledger(path).verify().verdict == "intact"
+    with open_ledger(path).snapshot() as snapshot:
+        assert (snapshot.torn, snapshot.settled) == (len(TORN), True)
+
+
+def test_a_reader_that_holds_a_snapshot_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+    ledger = open_ledger(path, lock_timeout=0.1)
+    with ledger.snapshot() as snapshot:
+        assert ledger.append("other", "test").event_id == 4
+        assert snapshot.whole == len(joined(LINES))
+
+
+def test_descriptors_are_given_back(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+    before = set(os.listdir("/dev/fd"))
+    with open_ledger(path) as ledger:
+        ledger.append("other", "test")
+        for read in reading(path):
+            result = read()
+            if isinstance(result, Snapshot):
+                result.close()
+        path.write_bytes(b"damaged\n")
+        with pytest.raises(DamagedTailError):
+            ledger.append("other", "test")
+        with pytest.raises(DamagedTailError):
+            ledger.head()
+        for _ in ledger.engine.read():
+            break
+        ledger.engine.wait(10**6, 0)
+    with pytest.raises(UnreadableError):
+        open_ledger(tmp_path).append("other", "test")
+    disk = FaultyDisk().fail("fstat", errno.EIO, at=1)
+    for use in (lambda: open_ledger(path, disk).verify(), ledger.verify):
+        with contextlib.suppress(StorageError):
+            use()
+    assert set(os.listdir("/dev/fd")) == before
