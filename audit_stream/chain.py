@@ -17,7 +17,7 @@ from hashlib import sha256
 
 from audit_stream import canonical, timestamps
 from audit_stream.errors import EventTooLargeError, HeadMismatchError, InvalidEventError
-from audit_stream.event import DEFAULT_MAX_EVENT_BYTES, check_stored
+from audit_stream.event import DEFAULT_MAX_EVENT_BYTES, LINE_PREFIX, check_stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ def check_line(line: bytes, head: Head) -> tuple[Head, Instant] | Fault:
     """
     number = head.count + 1
     try:
+        if not line.startswith(LINE_PREFIX):
+            # Said first, so that the words are the same however short a reader cut such a line.
+            raise InvalidEventError('does not begin with {"event_id":')
         members = canonical.decode_stored(line)
         check_stored(members)
         if canonical.encode_stored(members, max_depth=canonical.MAX_DEPTH + 1) != line:

@@ -26,6 +26,9 @@ DEFAULT_MAX_EVENT_BYTES = 1024 * 1024
 MEMBERS = ("event_id", "hash", "kind", "payload", "prev_hash", "source", "timestamp")
 """The members of a stored event; this is also their canonical order."""
 
+LINE_PREFIX = b'{"event_id":'
+"""What every stored line begins with."""
+
 DRAFT_MEMBERS = frozenset(("kind", "payload", "source", "timestamp"))
 _ASSIGNED = frozenset(("event_id", "hash", "prev_hash"))
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_stream.chain import GENESIS, ZERO_HASH, Head, Segment, Verifier
 from audit_stream.errors import UnreadableError
+from audit_stream.event import LINE_PREFIX
 from audit_stream.storage.durable import Disk
-from audit_stream.storage.snapshot import LINE_PREFIX, Snapshot, may_begin_line
+from audit_stream.storage.snapshot import Snapshot, may_begin_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from audit_stream.event import LINE_PREFIX
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 
 BLOCK_SIZE = 1 << 16
 _PROBE_SIZE = 4096
-LINE_PREFIX = b'{"event_id":'
-"""What every stored line begins with."""
-
 _EVENT_ID = re.compile(rb'\{"event_id":([1-9][0-9]{0,17}),"hash":"')
 _MAX_PROBES = 64
 
@@ -142,7 +141,8 @@ class Snapshot:
                     hopeless = not may_begin_line(rest)
                     size *= 2  # a line longer than the block: keep the joining linear
                 continue
-            yield Block(line_start, rest + data[:cut] if rest else data[:cut])
+            goes_on = data.index(b"\n") if hopeless else 0
+            yield Block(line_start, rest + data[goes_on:cut] if rest else data[:cut])
             rest, hopeless = data[cut:], False
             line_start = position - len(rest)
 

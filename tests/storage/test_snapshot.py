@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_stream.storage import snapshot as module
-from audit_stream.storage.snapshot import Snapshot, end_of_lines, event_id_of
+from audit_stream.storage.snapshot import Snapshot, end_of_lines, event_id_of, may_begin_line
 from tests.ledgers import joined
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def small(block: int, probe: int) -> Iterator[None]:
 sizes = st.tuples(st.integers(1, 300), st.integers(1, 90))
 raw_lines = st.lists(
     st.one_of(
-        st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"\r")),
+        st.binary(max_size=40).map(lambda raw: b'{"event_id":' + raw.replace(b"\n", b"\r")),
         st.builds(line, st.integers(1, 9), st.integers(0, 50)),
     ),
     max_size=12,
@@ -93,6 +93,26 @@ def test_blocks_hold_every_line_once_in_either_direction(
                 assert block.data.endswith(b"\n")
                 assert block.offset in starts
                 assert snapshot.read_at(len(block.data), block.offset) == block.data
+
+
+@given(st.binary(min_size=1, max_size=400).map(lambda raw: raw.replace(b"\n", b"")), sizes)
+def test_a_hopeless_line_is_as_hopeless_cut_short(raw: bytes, size: tuple[int, int]) -> None:
+    with small(*size):
+        good = line(2, 5)
+        snapshot = snapshot_of([b"x" + raw, good])
+        for blocks in (
+            list(snapshot.blocks(size=size[0])),
+            list(snapshot.blocks_reversed(size=size[0]))[::-1],
+        ):
+            assert blocks[0].offset == 0
+            lines = b"".join(block.data for block in blocks).split(b"\n")
+            assert len(lines) == 3
+            assert (b"x" + raw).startswith(lines[0])
+            assert lines[0]
+            assert lines[1] == good
+        first = snapshot.line_ending_at(len(raw) + 2)
+        assert (b"x" + raw + b"\n").startswith(first[:-1])
+        assert not may_begin_line(first)
 
 
 @given(raw_lines, sizes)
