@@ -190,12 +190,15 @@ class Ledger:
 
         return self.engine.commit(build)
 
-    def commit_together(self, appends: Sequence[Append]) -> list[Commit | AuditStreamError]:
+    def commit_together(
+        self, appends: Sequence[Append], *, lock_timeout: float | None = None
+    ) -> list[Commit | AuditStreamError]:
         """Append what several callers ask for in one durable transaction, in their order.
 
         Each is all or nothing by itself: one that is refused (the head it expects is not the one
         it would be linked to, a line that is too long) gets its error and the others go on. The
-        result has one entry for each of `appends`. Raises StorageError, DamagedTailError and
+        result has one entry for each of `appends`. `lock_timeout`: how long to wait for other
+        writers, in seconds; None for the ledger's own. Raises StorageError, DamagedTailError and
         UnreadableError, which concern them all.
         """
         outcomes: list[Commit | AuditStreamError] = []
@@ -218,7 +221,7 @@ class Ledger:
                     head = after
             return all_lines, head
 
-        self.engine.commit(build)
+        self.engine.commit(build, lock_timeout=lock_timeout)
         return outcomes
 
     # -- reading ---------------------------------------------------------------------------

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     class Engine(Protocol):
         """Where the lines of one ledger live. Thread-safe."""
 
-        def commit(self, build: Build) -> Commit:
+        def commit(self, build: Build, *, lock_timeout: float | None = None) -> Commit:
             """Append what `build` returns as one transaction; return once it is durable.
 
-            An exception from `build` passes through, and nothing is written.
+            An exception from `build` passes through, and nothing is written. `lock_timeout` is
+            how long to wait for other writers, in seconds, where the engine has to; None for as
+            long as the engine was told when it was opened.
 
             Raises:
                 DamagedTailError: the last complete line is not a valid event.

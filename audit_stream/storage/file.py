@@ -90,7 +90,7 @@ class FileEngine:
 
     # -- appending -------------------------------------------------------------------------
 
-    def commit(self, build: Build) -> Commit:
+    def commit(self, build: Build, *, lock_timeout: float | None = None) -> Commit:
         """See `storage.Engine`.
 
         Raises:
@@ -106,7 +106,7 @@ class FileEngine:
                 raise StorageLatchedError(self._latched)
             if self._fd < 0 and not os.path.exists(self.path):
                 build(GENESIS)  # what is refused must not leave an empty ledger behind
-            self._lock()  # step 1
+            self._lock(self._lock_timeout if lock_timeout is None else lock_timeout)  # step 1
             try:
                 return self._commit_locked(build)
             finally:
@@ -131,13 +131,13 @@ class FileEngine:
             self._grown.notify_all()
         return Commit(head, lines, after, healed)
 
-    def _lock(self) -> None:
+    def _lock(self, timeout: float) -> None:
         """Take the lock on the file that the path names now, creating the file if need be."""
         while True:
             with _translated(self.path, writing=True):
                 if self._fd < 0:
                     self._open()
-                self._disk.lock_exclusive(self._fd, self.path, self._lock_timeout)
+                self._disk.lock_exclusive(self._fd, self.path, timeout)
                 try:
                     named = self._disk.stat(self.path)
                     held = self._disk.fstat(self._fd)

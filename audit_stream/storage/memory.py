@@ -29,7 +29,7 @@ class MemoryEngine:
         self._closed = False
         self._grown = threading.Condition()
 
-    def commit(self, build: Build) -> Commit:
+    def commit(self, build: Build, *, lock_timeout: float | None = None) -> Commit:
         """See `storage.Engine`; an unterminated tail is dropped, there being no file to copy to."""
         with self._grown:
             if self._closed:
