@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_stream import timestamps
+from audit_stream.errors import InvalidEventError
 from audit_stream.tally import Tally
 
 if TYPE_CHECKING:
@@ -98,7 +99,10 @@ class OverTime(Tally):
         self._minutes: dict[str, int] = {}
 
     def _spread(self, times: list[str], kinds: list[str], sources: list[str]) -> None:
-        seconds = [self._minute(time[:16]) + int(time[17:19]) for time in times]
+        try:
+            seconds = [self._minute(time[:16]) + int(time[17:19]) for time in times]
+        except ValueError:
+            raise InvalidEventError("not a time", "timestamp") from None
         cells = Counter(zip(seconds, kinds, sources, strict=True))
         for (second, kind, source), number in cells.items():
             self._series(kind, source).add(second, number)
@@ -119,6 +123,13 @@ class OverTime(Tally):
                 source = REST
             found = self.series.setdefault((kind, source), Series())
         return found
+
+    def add_read(self, envelopes: list[Any]) -> None:
+        """Count lines that were read already (objects with the envelope's members).
+
+        Raises InvalidEventError, with nothing counted, for a timestamp that is none.
+        """
+        self._add(envelopes, len(envelopes))
 
     def put_before(self, earlier: dict[str, Any]) -> None:
         """Add what `dump` gave of the events before the first one counted here."""

@@ -74,8 +74,9 @@ class Application:
                     expose_headers=["ETag", "Link", "Location", "Retry-After"],
                 )
             )
+        appending = Appending(self.service)
         inner = Starlette(
-            routes=_routes(self.service),
+            routes=_routes(self.service, appending),
             middleware=middleware,
             exception_handlers={
                 problems.Problem: problems.on_problem,
@@ -86,7 +87,12 @@ class Application:
             lifespan=self._lifespan,
         )
         inner.router.redirect_slashes = False
-        self.app = Gate(inner, self.service.hosts, self.service.guard)
+        self.app = Gate(
+            inner,
+            self.service.hosts,
+            self.service.guard,
+            None if serve.cors_origins else appending,  # CORS headers are a middleware's to add
+        )
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -102,12 +108,11 @@ async def _on_anything(request: Request, error: Exception) -> Response:
     return problems.Problem(500, "internal", "the server failed; its log says why").response()
 
 
-def _routes(service: Service) -> list[Route]:
+def _routes(service: Service, appending: Appending) -> list[Route]:
     pages = Pages()
     general = General(service, pages, ENDPOINTS)
-    appending, reading = Appending(service), Reading(service)
-    streaming, session = Streaming(service), Session(service)
-    statistics = Statistics(service)
+    reading, streaming = Reading(service), Streaming(service)
+    session, statistics = Session(service), Statistics(service)
 
     async def openapi(_: Request) -> Response:
         return JSONResponse(document(secured=service.guard.required))
@@ -115,7 +120,7 @@ def _routes(service: Service) -> list[Route]:
     table: list[tuple[str, Mapping[str, Method]]] = [
         (
             "/events",
-            {"POST": Method(APPEND, appending.post), "GET": Method(READ, reading.many)},
+            {"POST": Method(APPEND, None, appending), "GET": Method(READ, reading.many)},
         ),
         ("/", {"GET": Method(OPEN, general.root)}),
         ("/healthz", {"GET": Method(OPEN, general.healthz)}),

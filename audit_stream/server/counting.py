@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from audit_stream.errors import InvalidEventError
 from audit_stream.server import service_log
 from audit_stream.server.aggregate import OverTime
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audit_stream.ledger import Ledger
+    from audit_stream.server.feed import Envelope
     from audit_stream.storage.snapshot import Block
 
 IN_A_MOMENT = 4 << 20
@@ -41,6 +43,16 @@ class Counting:
         """Count a block that the ledger gained."""
         with self._lock:
             self._tally.add(block)
+
+    def add_envelopes(self, envelopes: list[Envelope]) -> bool:
+        """Count lines that were read already; False, and nothing counted, if one of them is not
+        an event."""
+        with self._lock:
+            try:
+                self._tally.add_read(envelopes)
+            except InvalidEventError:
+                return False
+            return True
 
     def restart(self) -> None:
         """Forget everything: another ledger is in the place of the one that was counted."""

@@ -38,13 +38,19 @@ _WAKE_SLICE = 64
 _CACHED_FORMS = 8
 
 
-class _Envelope(msgspec.Struct, gc=False):
+class Envelope(msgspec.Struct, gc=False):
+    """A stored line's members, the payload unread."""
+
     event_id: int
+    hash: str
     kind: str
+    payload: msgspec.Raw
+    prev_hash: str
     source: str
+    timestamp: str
 
 
-_decoder = msgspec.json.Decoder(_Envelope)
+_decoder = msgspec.json.Decoder(Envelope)
 
 
 class Form(NamedTuple):
@@ -72,11 +78,31 @@ class Entry(NamedTuple):
 
 def entries_of(lines: list[bytes]) -> list[Entry]:
     """Read valid stored lines (without LF)."""
-    envelopes = _decoder.decode_lines(b"\n".join(lines))
+    return _entries(_decoder.decode_lines(b"\n".join(lines)), lines)
+
+
+def _entries(envelopes: list[Envelope], lines: list[bytes]) -> list[Entry]:
     return [
         Entry(envelope.event_id, envelope.kind, envelope.source, line)
         for envelope, line in zip(envelopes, lines, strict=True)
     ]
+
+
+def _read_quickly(data: bytes) -> tuple[list[Envelope], list[bytes]] | None:
+    """Read whole lines that look right: one envelope each, and nothing in them that could end a
+    message's line early. None where one does not; what is wrong with it is found out elsewhere.
+
+    Hashes are not looked at: just committed lines are nearly all that comes this way, and proving
+    the chain is verification's job.
+    """
+    lines = data[:-1].split(b"\n")
+    if b"\r" in data:
+        return None
+    try:
+        envelopes = _decoder.decode_lines(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return (envelopes, lines) if len(envelopes) == len(lines) else None
 
 
 def frame(entries: Iterable[Entry], form: Form) -> bytes:
@@ -287,6 +313,11 @@ class Watcher:
         return bool(blocks)
 
     def _entries(self, block: Block) -> list[Entry]:
+        self._size = block.offset + len(block.data)
+        read = _read_quickly(block.data)
+        if read is not None and self._counting.add_envelopes(read[0]):
+            self._head_id = read[0][-1].event_id
+            return _entries(*read)
         self._counting.add(block)
         found = self._all.scan(block)
         for damage in found.damaged:
@@ -295,7 +326,6 @@ class Watcher:
         # A damaged line takes part in the numbering, as verification counts it.
         damaged_behind = len(found.damaged) if not entries else 0
         self._head_id = (entries[-1].event_id if entries else self._head_id) + damaged_behind
-        self._size = block.offset + len(block.data)
         return entries
 
     def _hand_over(self, function: Callable[..., object], *arguments: object) -> None:

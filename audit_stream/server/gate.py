@@ -19,93 +19,105 @@ if TYPE_CHECKING:
 CALLER = "audit_stream.caller"
 """Where in the ASGI scope the caller stands (`auth.Caller`, or None for nobody we know)."""
 
+FIELDS = "audit_stream.headers"
+"""Where in the ASGI scope the headers stand as a dict; of a repeated one the last."""
+
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 _OWN_SITE = frozenset((b"same-origin", b"none"))
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
+    NOSNIFF,
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-"""On every response. A page sets its own Content-Security-Policy; nothing else is one."""
+"""On every response but that to an append, which is no document and comes by the thousand."""
 
 _CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
 class Gate:
-    """Wraps the application."""
+    """Wraps the application.
 
-    def __init__(self, app: ASGIApp, hosts: HostCheck, guard: Guard) -> None:
+    Args:
+        append: takes `POST /events` without going through the application's layers: that request
+            is what throughput is measured by.
+    """
+
+    def __init__(
+        self, app: ASGIApp, hosts: HostCheck, guard: Guard, append: ASGIApp | None
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._guard = guard
+        self._append = append
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = message["headers"]
-                names = {name for name, _ in own}
-                extra = list(HEADERS)
-                if b"cache-control" not in names:
-                    extra.append(_NO_STORE)
-                if b"content-security-policy" not in names:
-                    extra.append(_CSP)
-                message["headers"] = [*own, *extra]
-            await send(message)
-
         try:
             self._admit(scope)
         except Problem as problem:
-            await problem.response()(scope, receive, send_with_headers)
+            await problem.response()(scope, receive, _with_headers(send))
             return
-        await self._app(scope, receive, send_with_headers)
+        if self._append is not None and scope["method"] == "POST" and scope["path"] == "/events":
+            await self._append(scope, receive, send)
+            return
+        await self._app(scope, receive, _with_headers(send))
 
     def _admit(self, scope: Scope) -> None:
-        """Put the caller into the scope. Raises Problem."""
-        hosts: list[bytes] = []
-        origin = authorization = cookie = site = None
-        for name, value in scope["headers"]:
-            if name == b"host":
-                hosts.append(value)
-            elif name == b"origin":
-                origin = value
-            elif name == b"authorization":
-                authorization = value
-            elif name == b"cookie":
-                cookie = value if cookie is None else cookie + b"; " + value
-            elif name == b"sec-fetch-site":
-                site = value
-        host = self._host(hosts, scope["http_version"])
-        if origin is not None and not self._hosts.origin_is_known(origin.decode("latin-1"), host):
-            raise Problem(
-                403, "foreign_origin", "this origin may not call; serve.cors_origins names those"
-            )
-        caller = self._guard.identify(authorization, cookie)
-        if (
-            site is not None
-            and origin is None
-            and site not in _OWN_SITE
-            and scope["method"] not in _SAFE_METHODS
-        ):
-            raise Problem(403, "foreign_origin", "a page on another site may not change anything")
-        scope[CALLER] = caller
-
-    def _host(self, hosts: list[bytes], version: str) -> str:
-        # RFC 9112 section 3.2: exactly one, from HTTP/1.1 on.
-        if len(hosts) != 1:
-            if not hosts and version == "1.0":
-                return ""
-            raise Problem(400, "bad_host", "expected exactly one Host header")
-        host = hosts[0].decode("latin-1")
-        if not self._hosts.host_is_known(host):
+        """Put the headers and the caller into the scope. Raises Problem."""
+        listed = scope["headers"]
+        fields = scope[FIELDS] = dict(listed)
+        if len(fields) != len(listed):
+            _join_repeated(listed, fields)
+        host = fields.get(b"host")
+        if host is None and scope["http_version"] != "1.0":
+            raise Problem(400, "bad_host", "there is no Host header")
+        if host is not None and not self._hosts.host_is_known(host):
             raise Problem(
                 400, "bad_host", "this server is not known by that Host; see serve.allowed_hosts"
             )
-        return host
+        origin = fields.get(b"origin")
+        if origin is not None:
+            if not self._hosts.origin_is_known(origin, host or b""):
+                raise Problem(
+                    403,
+                    "foreign_origin",
+                    "this origin may not call; serve.cors_origins names those that may",
+                )
+        elif (
+            fields.get(b"sec-fetch-site", b"none") not in _OWN_SITE
+            and scope["method"] not in _SAFE_METHODS
+        ):
+            raise Problem(403, "foreign_origin", "a page on another site may not change anything")
+        scope[CALLER] = self._guard.identify(fields.get(b"authorization"), fields.get(b"cookie"))
+
+
+def _join_repeated(listed: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
+    """Handle repeated headers. Raises Problem for two Hosts (RFC 9112 section 3.2)."""
+    names = [name for name, _ in listed]
+    if names.count(b"host") > 1:
+        raise Problem(400, "bad_host", "expected exactly one Host header")
+    if names.count(b"cookie") > 1:  # RFC 9113 section 8.2.3 lets a proxy split it
+        fields[b"cookie"] = b"; ".join(value for name, value in listed if name == b"cookie")
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = message["headers"]
+            names = {name for name, _ in own}
+            extra = list(HEADERS)
+            if b"cache-control" not in names:
+                extra.append(_NO_STORE)
+            if b"content-security-policy" not in names:
+                extra.append(_CSP)
+            message["headers"] = [*own, *extra]
+        await send(message)
+
+    return send_with_headers

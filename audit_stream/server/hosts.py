@@ -54,13 +54,13 @@ class HostCheck:
         if self._any_address:
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
-        self._known: dict[str, bool] = {}
+        self._known: dict[bytes, bool] = {}
 
-    def host_is_known(self, host_header: str) -> bool:
+    def host_is_known(self, host_header: bytes) -> bool:
         """Whether a Host header names this service."""
         known = self._known.get(host_header)
         if known is None:
-            known = self._decide(name_of(host_header))
+            known = self._decide(name_of(host_header.decode("latin-1")))
             if len(self._known) < 1024:
                 self._known[host_header] = known
         return known
@@ -76,11 +76,13 @@ class HostCheck:
             return False
         return True
 
-    def origin_is_known(self, origin: str, host_header: str) -> bool:
+    def origin_is_known(self, origin_header: bytes, host_header: bytes) -> bool:
         """Whether an Origin header is this service's own, or one that was named."""
+        origin = origin_header.decode("latin-1")
         if origin.rstrip("/").lower() in self._origins:
             return True
         try:
-            return urlsplit(origin).netloc.lower() == host_header.lower() != ""
+            own = host_header.decode("latin-1").lower()
+            return urlsplit(origin).netloc.lower() == own != ""
         except ValueError:
             return False

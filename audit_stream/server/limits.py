@@ -12,7 +12,9 @@ from starlette.requests import ClientDisconnect
 from audit_stream.server.problems import Problem
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from collections.abc import Mapping
+
+    from starlette.types import Receive
 
 _BUDGET_BODIES = 16
 
@@ -26,15 +28,20 @@ class BodyReader:
         self._budget = max(max_bytes * _BUDGET_BODIES, 64 << 20)
         self._held = 0
 
-    async def read(self, request: Request, at_most: int | None = None) -> bytes:
-        """Return the body. Raises Problem: 413 too large, 503 too much is being read at once."""
+    async def read(
+        self, fields: Mapping[bytes, bytes], receive: Receive, at_most: int | None = None
+    ) -> bytes:
+        """Return the body of a request with the headers `fields`.
+
+        Raises Problem (413 too large, 503 too much is being read at once) and ClientDisconnect.
+        """
         limit = self.max_bytes if at_most is None else at_most
-        length = request.headers.get("content-length")
+        length = fields.get(b"content-length")
         # The protocol has seen to it that Content-Length is a number.
         if length is not None and int(length) > limit:
             raise _too_large(limit)
         # The usual case: everything came with the headers, in one message.
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body: bytes = message.get("body", b"")
@@ -42,9 +49,9 @@ class BodyReader:
             if len(body) > limit:
                 raise _too_large(limit)
             return body
-        return await self._read_on(request, body, limit)
+        return await self._read_on(receive, body, limit)
 
-    async def _read_on(self, request: Request, first: bytes, limit: int) -> bytes:
+    async def _read_on(self, receive: Receive, first: bytes, limit: int) -> bytes:
         parts, size, more = [first], len(first), True
         self._held += size
         try:
@@ -53,7 +60,7 @@ class BodyReader:
                     raise _too_large(limit)
                 if self._held > self._budget:
                     raise Problem(503, "busy", "too many large bodies at once; try again")
-                message = await request.receive()
+                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
                 part = message.get("body", b"")

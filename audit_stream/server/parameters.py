@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from audit_stream.errors import InvalidEventError, UnknownKindError
 from audit_stream.server.problems import bad_parameter, from_error
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from audit_stream.query import Filter
 
 _DIGITS = 16
+_is_hash = re.compile("[0-9a-f]{64}").fullmatch
 
 
 def integer(query: QueryParams, name: str, default: int | None = None) -> int | None:
@@ -55,19 +59,19 @@ def wanted(query: QueryParams, ledger: Ledger) -> Filter:
         raise from_error(error) from None
 
 
-def media_type(request: Request) -> str:
-    """Return the request's Content-Type without parameters, lower-case; empty without one."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def media_type(fields: Mapping[bytes, bytes]) -> bytes:
+    """Return a request's Content-Type without parameters, lower-case; empty without one."""
+    return fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
-def is_json(kind: str) -> bool:
+def is_json(kind: bytes) -> bool:
     """Whether a media type is JSON (RFC 8259, RFC 6839 `+json`).
 
     None of them is among the types that a form, or any page on another site, may send without
     asking first.
     """
-    return kind == "application/json" or (
-        kind.startswith("application/") and kind.endswith("+json")
+    return kind == b"application/json" or (
+        kind.startswith(b"application/") and kind.endswith(b"+json")
     )
 
 
@@ -94,17 +98,17 @@ def _accepted(header: str) -> dict[str, float]:
     return found
 
 
-def expected_head(request: Request) -> str | None:
+def expected_head(fields: Mapping[bytes, bytes]) -> str | None:
     """Return the head hash of an If-Match header (RFC 9110 section 13.1.1), None for any.
 
     The hash may also come without quotes. Raises Problem (400) for what is not one hash; a weak
     tag, which never matches, is one of these.
     """
-    header = request.headers.get("if-match")
-    if header is None or header.strip() == "*":
+    header = fields.get(b"if-match")
+    if header is None or header.strip() == b"*":
         return None
-    head = header.strip().strip('"').lower()
-    if len(head) != 64 or set(head) - set("0123456789abcdef"):
+    head = header.decode("latin-1").strip().strip('"').lower()
+    if _is_hash(head) is None:
         raise bad_parameter("If-Match", "expected the head's hash: 64 hex digits in quotes")
     return head
 

@@ -5,11 +5,11 @@ One object for a path, so that `Allow` (RFC 9110 section 10.2.1) names all of it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import Request
 
-from audit_stream.server.auth import Caller, check_role
+from audit_stream.server.auth import check_role
 from audit_stream.server.gate import CALLER
 from audit_stream.server.problems import Problem
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.responses import Response
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     Handler = Callable[[Request], Awaitable[Response]]
 
@@ -26,10 +26,12 @@ OPEN = ""
 
 
 class Method(NamedTuple):
-    """A method's handler, and the role that it needs."""
+    """A method's handler, and the role that it needs; or an ASGI application that sees to all
+    that by itself."""
 
     role: str
-    handler: Handler
+    handler: Handler | None
+    app: ASGIApp | None = None
 
 
 class Resource:
@@ -50,12 +52,11 @@ class Resource:
                 f"{scope['path']} takes {self._allow}",
                 headers={"Allow": self._allow},
             )
+        if method.app is not None:
+            await method.app(scope, receive, send)
+            return
         if method.role != OPEN:
             check_role(scope[CALLER], method.role)
+        assert method.handler is not None  # noqa: S101 - it is the one or the other
         response = await method.handler(Request(scope, receive, send))
         await response(scope, receive, send)
-
-
-def caller_of(request: Request) -> Caller:
-    """Return who sent a request that has passed its role check."""
-    return cast("Caller", request.scope[CALLER])

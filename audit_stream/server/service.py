@@ -71,6 +71,7 @@ class Service:
             self.options.open_ledger,
             max_pending=serve.max_pending,
             max_bytes=max(64 << 20, 4 * serve.max_body_bytes),
+            may_block=lambda: not self.feed.subscribers,
             observe=self.metrics.committed,
             committed=self._watcher.poke,
         )

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from audit_stream.server import parameters, service_log
 from audit_stream.server.auth import COOKIE, SESSION_SECONDS
-from audit_stream.server.gate import CALLER
+from audit_stream.server.gate import CALLER, FIELDS
 from audit_stream.server.problems import Problem
 
 if TYPE_CHECKING:
@@ -44,9 +44,11 @@ class Session:
 
     async def post(self, request: Request) -> Response:
         """Exchange a token for a cookie."""
-        if not parameters.is_json(parameters.media_type(request)):
+        if not parameters.is_json(parameters.media_type(request.scope[FIELDS])):
             raise Problem(415, "unsupported_media_type", "send application/json")
-        token = _token(await self._service.bodies.read(request, _BODY_BYTES))
+        token = _token(
+            await self._service.bodies.read(request.scope[FIELDS], request.receive, _BODY_BYTES)
+        )
         value = self._service.guard.sign_in(token)
         if value is None:
             service_log.warning("sign_in_refused", client=_client(request))
