@@ -20,6 +20,7 @@ class Options(NamedTuple):
         access_log: log every request.
         session_key: signs the console's cookies; the same for all workers.
         shared: a directory that the workers of one server share, or None with one worker.
+        parent: the process id of the workers' parent.
     """
 
     ledger: str
@@ -30,6 +31,7 @@ class Options(NamedTuple):
     access_log: bool = False
     session_key: bytes = b""
     shared: str | None = None
+    parent: int = 0
 
     def open_ledger(self) -> Ledger:
         """Open the ledger. A writer that is stuck elsewhere is waited for 10 s, so that clients

@@ -13,6 +13,8 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -37,6 +39,7 @@ GRACE_SECONDS = 2
 
 _KEEP_ALIVE_SECONDS = 30
 _BACKLOG = 2048
+_PARENT_SECONDS = 0.5
 
 
 class _Factory:
@@ -51,7 +54,30 @@ class _Factory:
         service_log.configure(access=self._options.access_log)
         application = Application(self._options)
         _Current.application = application
+        if self._options.shared is not None:
+            _be_a_worker(self._options.parent)
         return application.app
+
+
+def _be_a_worker(parent: int) -> None:
+    """Do in a worker, which runs uvicorn's own server, what `_Server` does where there is one
+    process; and end when the parent was killed, so that nobody is left holding the address."""
+    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
+    loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+
+    def end_streams_and_stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(_end_streams)
+        if callable(stop):
+            stop(number, frame)
+
+    signal.signal(signal.SIGTERM, end_streams_and_stop)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 class _Current:
@@ -117,7 +143,7 @@ def serve(options: Options, workers: int) -> int:
             shared = tempfile.mkdtemp(prefix="audit-stream-")
             cleanup.callback(shutil.rmtree, shared, ignore_errors=True)
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
-            options = options._replace(shared=shared)
+            options = options._replace(shared=shared, parent=os.getpid())
         config = _config(options, workers)
         _announce(options, listening, workers)
         if workers > 1:

@@ -106,6 +106,22 @@ def test_stopped_under_load(start: Start, workers: str) -> None:
     assert len(producers.acknowledged) <= ledger.head().count
 
 
+def test_workers_end_with_their_parent(start: Start) -> None:
+    live = start("--workers", "2")
+    live.post()
+    live.kill()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            live = start("--port", str(live.port))
+            break
+        except AssertionError:
+            time.sleep(0.2)
+    else:
+        pytest.fail("the workers of a killed parent still hold the address")
+    assert live.post().json()["event_id"] == 2
+
+
 def test_a_client_that_does_not_read_cannot_hold_up_the_end(start: Start) -> None:
     import socket
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -15,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.server.live import Live
+from tests.server.live import Live, bearer, token_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,26 +30,51 @@ CHECKS = [
     response_schema_conformance,
     response_headers_conformance,
 ]
-STREAMS = ("/stream", "/events/stream")
+ENDLESS = ("/stream", "/events/stream")
+EXAMPLES = int(os.environ.get("AUDIT_STREAM_SCHEMA_EXAMPLES", "12"))
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("schema") / "ledger.jsonl") as live:
+@pytest.fixture(scope="module", params=["open", "secured"])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Live, dict[str, str]]]:
+    """A server, and the headers that its callers send."""
+    secured = request.param == "secured"
+    config = token_config(boss=(["admin"], None)) if secured else ""
+    headers = bearer("boss") if secured else {}
+    with Live(tmp_path_factory.mktemp("schema") / "ledger.jsonl", config=config) as live:
+        live.client.headers.update(headers)
         for _ in range(3):
-            live.post()
-        yield live
+            assert live.post().status_code == 201
+        yield live, headers
 
 
-@pytest.fixture
-def described(served: Live) -> schemathesis.BaseSchema:
-    return schemathesis.openapi.from_url(f"{served.url}/openapi.json")
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_conforms(served: tuple[Live, dict[str, str]], mode: GenerationMode) -> None:
+    live, headers = served
+    document = live.client.get("/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(document)
+    schema.config.update(base_url=live.url)
+    operations = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.path in ENDLESS:
+            continue
+        operations += 1
 
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def conforms(case: schemathesis.Case) -> None:
+            case.call_and_validate(checks=CHECKS, headers=headers)
 
-schema = schemathesis.pytest.from_fixture("described")
-
-
-@schema.exclude(path=list(STREAMS)).parametrize()
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_conforms(case: schemathesis.Case) -> None:
-    case.call_and_validate(checks=CHECKS)
+        try:
+            conforms()
+        except hypothesis.errors.Unsatisfiable:
+            assert mode is GenerationMode.NEGATIVE  # an operation that takes nothing
+    assert operations == 16

