@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audit_stream.ledger import Ledger
-    from audit_stream.server.feed import Envelope
+    from audit_stream.server.lines import Envelope
     from audit_stream.storage.snapshot import Block
 
 IN_A_MOMENT = 4 << 20

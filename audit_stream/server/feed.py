@@ -13,17 +13,17 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from audit_stream.errors import AuditStreamError
 from audit_stream.query import Filter
 from audit_stream.server import service_log
+from audit_stream.server.lines import envelopes_of, read_quickly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from audit_stream.ledger import Ledger
     from audit_stream.server.counting import Counting
+    from audit_stream.server.lines import Envelope
     from audit_stream.storage.snapshot import Block
 
 POLL_SECONDS = 0.05
@@ -36,21 +36,6 @@ _WAKE_PER_SUBSCRIBER = 0.0002
 _LONGEST_WAKE = 0.1
 _WAKE_SLICE = 64
 _CACHED_FORMS = 8
-
-
-class Envelope(msgspec.Struct, gc=False):
-    """A stored line's members, the payload unread."""
-
-    event_id: int
-    hash: str
-    kind: str
-    payload: msgspec.Raw
-    prev_hash: str
-    source: str
-    timestamp: str
-
-
-_decoder = msgspec.json.Decoder(Envelope)
 
 
 class Form(NamedTuple):
@@ -78,7 +63,7 @@ class Entry(NamedTuple):
 
 def entries_of(lines: list[bytes]) -> list[Entry]:
     """Read valid stored lines (without LF)."""
-    return _entries(_decoder.decode_lines(b"\n".join(lines)), lines)
+    return _entries(envelopes_of(lines), lines)
 
 
 def _entries(envelopes: list[Envelope], lines: list[bytes]) -> list[Entry]:
@@ -86,23 +71,6 @@ def _entries(envelopes: list[Envelope], lines: list[bytes]) -> list[Entry]:
         Entry(envelope.event_id, envelope.kind, envelope.source, line)
         for envelope, line in zip(envelopes, lines, strict=True)
     ]
-
-
-def _read_quickly(data: bytes) -> tuple[list[Envelope], list[bytes]] | None:
-    """Read whole lines that look right: one envelope each, and nothing in them that could end a
-    message's line early. None where one does not; what is wrong with it is found out elsewhere.
-
-    Hashes are not looked at: just committed lines are nearly all that comes this way, and proving
-    the chain is verification's job.
-    """
-    lines = data[:-1].split(b"\n")
-    if b"\r" in data:
-        return None
-    try:
-        envelopes = _decoder.decode_lines(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return (envelopes, lines) if len(envelopes) == len(lines) else None
 
 
 def frame(entries: Iterable[Entry], form: Form) -> bytes:
@@ -314,7 +282,7 @@ class Watcher:
 
     def _entries(self, block: Block) -> list[Entry]:
         self._size = block.offset + len(block.data)
-        read = _read_quickly(block.data)
+        read = read_quickly(block.data)
         if read is not None and self._counting.add_envelopes(read[0]):
             self._head_id = read[0][-1].event_id
             return _entries(*read)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from audit_stream.storage.snapshot import event_id_of
+from audit_stream.server.lines import event_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

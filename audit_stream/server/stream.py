@@ -17,6 +17,7 @@ from sse_starlette.sse import EventSourceResponse, SendTimeoutError
 from audit_stream.errors import AuditStreamError
 from audit_stream.server import service_log
 from audit_stream.server.feed import POLL_SECONDS, entries_of, frame
+from audit_stream.server.lines import last_event_id
 from audit_stream.server.protocol import UNREAD_SECONDS, abort
 
 if TYPE_CHECKING:
@@ -132,24 +133,12 @@ class Subscriber:
                 part = frame(entries_of(found.lines), self._form) if found.lines else b""
                 parts.append(part)
                 size += len(part)
-                self._after = max(self._after + 1, _last_id(block.data))
+                self._after = max(self._after + 1, last_event_id(block.data))
                 # Where few lines match, reading on costs time and no memory; but the feed may
                 # have started over meanwhile.
                 if size >= WRITE_BYTES or len(parts) >= 256:
                     break
         return b"".join(parts)
-
-
-def _last_id(data: bytes) -> int:
-    """Return the id that the last line of a block that names one has, 0 when none does."""
-    end = len(data)
-    while end > 0:
-        start = data.rfind(b"\n", 0, end - 1) + 1
-        digits = data[start + len(b'{"event_id":') : start + 32].partition(b",")[0]
-        if data.startswith(b'{"event_id":', start) and digits.isdigit():
-            return int(digits)
-        end = start
-    return 0
 
 
 def reset_frame(event_id: int, latest_hash: str | None) -> bytes:

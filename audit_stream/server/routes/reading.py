@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from audit_stream.query import damage_of
 from audit_stream.server import parameters
+from audit_stream.server.lines import hash_of
 from audit_stream.server.paging import Ask, Page
 from audit_stream.server.problems import Problem
 
@@ -69,7 +70,7 @@ class Reading:
         damage = damage_of(line)
         if damage is not None:
             raise Problem(500, "damaged_event", f"event {text} is damaged ({damage}); run verify")
-        etag = '"' + line.partition(b'"hash":"')[2][:64].decode() + '"'
+        etag = f'"{hash_of(line)}"'
         headers = {"ETag": etag, "Cache-Control": "private, max-age=31536000, immutable"}
         if etag in request.headers.get("if-none-match", ""):
             return Response(None, 304, headers)

@@ -16,8 +16,8 @@ from audit_stream.server.aggregate import (
     TooManyBucketsError,
     Wanted,
 )
+from audit_stream.server.lines import envelopes_of
 from audit_stream.server.problems import bad_parameter
-from audit_stream.storage.snapshot import Block
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -103,10 +103,10 @@ def _scan(ledger: Ledger, wanted: Filter, bucket: tuple[int | None] | None) -> d
     for line in ledger.select(wanted):
         lines.append(line)
         if len(lines) >= _BLOCK_LINES:
-            tally.add(Block(0, b"\n".join([*lines, b""])))
+            tally.add_read(envelopes_of(lines))
             lines = []
     if lines:
-        tally.add(Block(0, b"\n".join([*lines, b""])))
+        tally.add_read(envelopes_of(lines))
     everything = Wanted(since=_second(wanted.since), until=_second(wanted.until, up=True))
     by_kind, by_source = tally.totals(Wanted())
     return {"by_kind": by_kind, "by_source": by_source} | _of_some(tally, everything, bucket)

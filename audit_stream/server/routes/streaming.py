@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from audit_stream.server import parameters
 from audit_stream.server.feed import Form
+from audit_stream.server.lines import hash_of
 from audit_stream.server.problems import Problem
 from audit_stream.server.stream import KEEP_ALIVE_SECONDS, EventStream, Subscriber
 
@@ -66,9 +67,7 @@ class Streaming:
         with self._service.ledger.snapshot() as snapshot:
             last = snapshot.last_event_id()
             line = snapshot.last_line() if last else None
-        if line is None:
-            return 0, None
-        return last, line.partition(b'"hash":"')[2][:64].decode("ascii", "replace")
+        return last, None if line is None else hash_of(line)
 
     def _asked_position(self, request: Request) -> int | None:
         """Return the id behind which the client wants to go on, None for "from now on".
