@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see `exits`)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    from audit_stream.cli import exits
+    from audit_stream.cli import exits, streams
+
+    streams.hold_standard_descriptors()
 
     if arguments[:1] == ["append"] and "_AUDIT_STREAM_COMPLETE" not in os.environ:
         from audit_stream.cli.append_options import parse_everyday

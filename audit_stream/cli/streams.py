@@ -21,6 +21,18 @@ class OutputClosed(Exception):  # noqa: N818 - not an error: the reader has seen
     """Whoever read our stdout has gone."""
 
 
+def hold_standard_descriptors() -> None:
+    """Fill those of descriptors 0-2 that the caller closed (`>&-`), unusable in their direction.
+
+    Otherwise the ledger would be opened as descriptor 1, and what is printed would land in it.
+    """
+    for fd, unusable in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, unusable)  # the lowest free number, so this one
+
+
 def is_terminal(fd: int = 1) -> bool:
     """Whether a descriptor is a terminal."""
     try:
@@ -68,10 +80,21 @@ class Output:
     def write(self, data: bytes) -> None:
         """Write all of `data`."""
         view = memoryview(data)
-        try:
-            while view:
+        while view:
+            try:
                 view = view[os.write(self.fd, view) :]
-        except BrokenPipeError:
-            raise OutputClosed from None
-        except OSError as error:
-            raise StorageError(f"cannot write the output: {error.strerror}") from None
+            except BlockingIOError:
+                _wait_until_writable(self.fd)
+            except BrokenPipeError:
+                raise OutputClosed from None
+            except OSError as error:
+                raise StorageError(
+                    f"cannot write the output: {error.strerror}; what is recorded stays recorded"
+                ) from None
+
+
+def _wait_until_writable(fd: int) -> None:
+    """Wait for a pipe that another process has made non-blocking."""
+    import select
+
+    select.select([], [fd], [])

@@ -1,0 +1,36 @@
+"""Fixtures of the command line's tests: a path for a ledger, and ledgers with events in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from audit_stream.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START = 1_767_225_600 * 10**9  # 2026-01-01T00:00:00Z
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a ledger may be made; nothing is there yet."""
+    return tmp_path / "ledger.jsonl"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Path:
+    """A ledger of five events, a minute apart from 2026-01-01T00:00:00Z on."""
+    minutes = iter(range(100))
+    with Ledger(path, clock=lambda: START + next(minutes) * 60 * 10**9) as opened:
+        for kind, source, payload in (
+            ("request_denied", "policy-as-code-engine", {"rule": 7, "actor": {"name": "alice"}}),
+            ("request_allowed", "policy-as-code-engine", {"rule": 8, "actor": {"name": "bob"}}),
+            ("other", "cron", {"note": "kind of other", "list": [1, "two", None]}),
+            ("watch_created", "aeo-validator-service", {"ratio": 0.5}),
+            ("other", "cron", {}),
+        ):
+            opened.append(kind, source, payload)
+    return path
