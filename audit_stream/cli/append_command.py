@@ -13,11 +13,24 @@ from audit_stream.cli.append_options import (
     CONFIG_VARIABLE,
     LEDGER_HELP,
     LEDGER_VARIABLE,
+    LOCK_VARIABLE,
     OPTIONS,
     AppendRequest,
     Option,
 )
 from audit_stream.cli.parameters import complete_kind
+
+_EPILOG = f"""\
+Examples:
+  audit-stream append ledger.jsonl --kind request_denied --source gateway \\
+      --set rule=7 --set actor.name=alice
+  audit-stream append ledger.jsonl --kind other --source me --payload '{{"n":1}}'
+  producer | audit-stream append ledger.jsonl --batch - >stored.jsonl
+
+Exit codes:
+  0 recorded; 1 the head is not the expected one, or the last line is damaged;
+  2 refused, nothing written; 4 disk full, I/O error, or no lock within 30 s
+  ({LOCK_VARIABLE} sets other seconds)."""
 
 
 def register(app: typer.Typer) -> None:
@@ -26,11 +39,11 @@ def register(app: typer.Typer) -> None:
     def append(**values: Any) -> int:
         return run_append(request_of(values))
 
-    append.__doc__ = "Append one event, or a batch of them, durably, and print what was stored."
+    append.__doc__ = "Append one event, or many, durably, and print the stored lines."
     parameters = [_ledger(), *map(_parameter, OPTIONS)]
     append.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     append.__annotations__ = {each.name: each.annotation for each in parameters}
-    app.command(rich_help_panel=application.RECORD)(append)
+    app.command(rich_help_panel=application.RECORD, epilog=_EPILOG)(append)
 
 
 def request_of(values: dict[str, Any]) -> AppendRequest:
@@ -55,11 +68,10 @@ def _parameter(option: Option) -> inspect.Parameter:
         extra = {"envvar": CONFIG_VARIABLE, "show_envvar": False}
     if option.name == "--kind":
         extra = {"autocompletion": complete_kind}
+    extra |= {"help": option.help, "rich_help_panel": option.panel}
     if option.flag:
-        return _keyword(
-            option.field, Annotated[bool, typer.Option(*names, help=option.help)], False
-        )
-    declared = typer.Option(*names, help=option.help, metavar=option.metavar, **extra)
+        return _keyword(option.field, Annotated[bool, typer.Option(*names, **extra)], False)
+    declared = typer.Option(*names, metavar=option.metavar, **extra)
     if option.many:
         return _keyword(option.field, Annotated[list[str] | None, declared], None)
     return _keyword(option.field, Annotated[str | None, declared], None)

@@ -14,18 +14,25 @@ if TYPE_CHECKING:
 
 LEDGER_VARIABLE = "AUDIT_STREAM_LEDGER"
 CONFIG_VARIABLE = "AUDIT_STREAM_CONFIG"
-LEDGER_HELP = "The ledger file."
+LOCK_VARIABLE = "AUDIT_STREAM_LOCK_TIMEOUT"
+LEDGER_HELP = f"The ledger file; {LEDGER_VARIABLE} if not given."
+CONFIG_HELP = (
+    f"The configuration; if not given, {CONFIG_VARIABLE} or the audit-stream.toml beside the "
+    "ledger."
+)
 
 
 class Option:
     """One option. `many` collects every use of it, `flag` takes no value, `everyday` ones are
-    known to the small parser; `short` is a one-letter form that only Typer knows."""
+    known to the small parser; `short` is a one-letter form that only Typer knows; `panel` is its
+    heading in the help."""
 
-    __slots__ = ("everyday", "flag", "help", "many", "metavar", "name", "short")
+    __slots__ = ("everyday", "flag", "help", "many", "metavar", "name", "panel", "short")
 
     def __init__(
         self,
         name: str,
+        panel: str,
         help: str,
         *,
         metavar: str = "",
@@ -35,6 +42,7 @@ class Option:
         everyday: bool = False,
     ) -> None:
         self.name = name
+        self.panel = panel
         self.help = help
         self.metavar = metavar
         self.short = short
@@ -55,45 +63,51 @@ class Option:
         return () if self.many else None
 
 
+_EVENT, _BATCH, _KINDS, _OTHER = "One event", "Many events", "Vocabulary", "Options"
+
 OPTIONS = (
-    Option("--kind", "What happened, like request_denied.", metavar="KIND", everyday=True),
-    Option("--source", "The producing service.", metavar="NAME", everyday=True),
-    Option("--payload", "The payload, a JSON object.", metavar="JSON", everyday=True),
-    Option("--payload-file", "Read the payload from a file ('-' is stdin).", metavar="FILE"),
+    Option("--kind", _EVENT, "What happened, like request_denied.", metavar="KIND", everyday=True),
+    Option("--source", _EVENT, "The producing service.", metavar="NAME", everyday=True),
+    Option("--payload", _EVENT, "The payload, a JSON object.", metavar="JSON", everyday=True),
+    Option(
+        "--payload-file", _EVENT, "Read the payload from a file ('-' is stdin).", metavar="FILE"
+    ),
     Option(
         "--set",
-        "Set one payload member; JSON if it parses as JSON, else a string; dots nest. Repeatable.",
+        _EVENT,
+        "Set one payload member: JSON if it parses as JSON, else a string; dots nest. Repeatable.",
         metavar="KEY=VALUE",
         many=True,
         everyday=True,
     ),
     Option(
         "--timestamp",
+        _EVENT,
         "When it happened, RFC 3339 with an offset; now if not given.",
         metavar="TIME",
         everyday=True,
     ),
     Option(
         "--expect-head",
-        "Append only if the ledger's head has this hash (64 zeros: empty).",
+        _EVENT,
+        "Append only if the ledger's last hash is this one (64 zeros: it is empty).",
         metavar="HASH",
         everyday=True,
     ),
     Option(
         "--batch",
-        "Append NDJSON {kind, source, payload?, timestamp?} from a file ('-' is stdin).",
+        _BATCH,
+        "Append NDJSON lines {kind, source, payload?, timestamp?} from a file ('-' is stdin, also "
+        "a long-lived pipe). --kind and --source fill in for lines that lack them.",
         metavar="FILE",
     ),
-    Option("--skip-invalid", "With --batch: go on past bad lines and report them.", flag=True),
-    Option("--allow-kind", "Allow one more kind. Repeatable.", metavar="KIND", many=True),
-    Option("--any-kind", "Allow every kind of the right form.", flag=True),
+    Option("--skip-invalid", _BATCH, "Go on past bad lines; report them, and exit 2.", flag=True),
+    Option("--allow-kind", _KINDS, "Allow one more kind. Repeatable.", metavar="KIND", many=True),
+    Option("--any-kind", _KINDS, "Allow every kind of the right form.", flag=True),
+    Option("--config", _OTHER, CONFIG_HELP, metavar="FILE"),
     Option(
-        "--config",
-        f"The configuration file; {CONFIG_VARIABLE} or the audit-stream.toml beside the ledger "
-        "if not given.",
-        metavar="FILE",
+        "--quiet", _OTHER, "Do not print the stored events.", short="-q", flag=True, everyday=True
     ),
-    Option("--quiet", "Do not print the stored events.", short="-q", flag=True, everyday=True),
 )
 
 _EVERYDAY = {option.name: option for option in OPTIONS if option.everyday}

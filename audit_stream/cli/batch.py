@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _COMMIT_BYTES = 1 << 20
 # JSON can spell a character in six times its stored bytes (\u0061).
 _SPELLING = 6
+_ALL_THE_SAME = "; what was read so far is recorded all the same, what follows is not"
 
 
 def run_batch(request: AppendRequest) -> int:
@@ -62,7 +63,7 @@ class _Batch:
         for kind in [defaults["kind"]] if "kind" in defaults else []:
             ledger.vocabulary.check(kind)
         self._skip = skip
-        self._output: Output | None = None if quiet else Output()
+        self._output: Output | None = None if quiet else Output(all_the_same=_ALL_THE_SAME)
         self._line_number = 0
         self._refused = 0
 

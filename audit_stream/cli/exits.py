@@ -32,16 +32,16 @@ _BY_BRANCH: tuple[tuple[type[errors.AuditStreamError], int], ...] = (
 
 EXIT_CODES = {
     OK: "done; the ledger is intact, or empty",
-    FAILED: "the ledger failed verification (append: the expected head differs, or the last "
-    "line is damaged)",
+    FAILED: "the ledger failed verification\n       (append: the head is not the expected one, or "
+    "the last line is damaged)",
     USAGE: "usage error, missing or unreadable input, refused event",
-    TORN: "only the tail is torn: an append was cut off before it was acknowledged",
+    TORN: "only the tail is torn: an append was cut off, unacknowledged",
     MACHINE: "the machine failed us: disk full, I/O error, lock not to be had",
-    INTERRUPTED: "interrupted",
+    INTERRUPTED: "interrupted by Ctrl-C",
 }
 
-EXIT_CODE_HELP = "\n\n".join(
-    ["Exit codes", *(f"{code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())]
+EXIT_CODE_HELP = "\n".join(
+    ["Exit codes:", *(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())]
 )
 
 

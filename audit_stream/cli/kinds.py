@@ -14,11 +14,20 @@ from audit_stream.cli.opening import open_ledger
 from audit_stream.cli.parameters import AllowKindOption, AnyKindOption, ConfigOption, JsonOption
 from audit_stream.cli.streams import Output, safe
 
+_EPILOG = """\
+Examples:
+  audit-stream kinds
+  audit-stream kinds ledger.jsonl
+
+Declare kinds of your own in the audit-stream.toml beside the ledger:
+  [kinds.extra]
+  deploy-bot = ["deploy_started", "deploy_finished"]"""
+
 
 def register(app: typer.Typer) -> None:
     """Add `kinds` to the application."""
 
-    @app.command(rich_help_panel=application.READ)
+    @app.command(rich_help_panel=application.READ, epilog=_EPILOG)
     def kinds(
         ledger: Annotated[
             str,

@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from audit_stream.cli.append_options import CONFIG_VARIABLE, LEDGER_HELP, LEDGER_VARIABLE
+from audit_stream.cli.append_options import (
+    CONFIG_HELP,
+    CONFIG_VARIABLE,
+    LEDGER_HELP,
+    LEDGER_VARIABLE,
+)
 
 
 def _kinds(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -15,8 +20,9 @@ def _kinds(ctx: typer.Context, incomplete: str) -> list[str]:
     from audit_stream.cli.opening import open_ledger
     from audit_stream.errors import AuditStreamError
 
-    given = ctx.params.get("ledger") or os.environ.get(LEDGER_VARIABLE) or ""
-    ledger = given[0] if isinstance(given, (list, tuple)) and given else given
+    # Click stops parsing at the option whose value is wanted: the ledger is left in `args`.
+    positional = [word for word in ctx.args if not word.startswith("-")]
+    ledger = ctx.params.get("ledger") or next(iter(positional), os.environ.get(LEDGER_VARIABLE))
     config = ctx.params.get("config") or os.environ.get(CONFIG_VARIABLE)
     try:
         vocabulary = open_ledger(str(ledger or "ledger.jsonl"), config).vocabulary
@@ -46,8 +52,7 @@ ConfigOption = Annotated[
         metavar="FILE",
         envvar=CONFIG_VARIABLE,
         show_envvar=False,
-        help=f"The configuration file; {CONFIG_VARIABLE} or the audit-stream.toml beside the "
-        "ledger if not given.",
+        help=CONFIG_HELP,
     ),
 ]
 KindOption = Annotated[

@@ -26,12 +26,22 @@ if TYPE_CHECKING:
     from audit_stream.storage.snapshot import Snapshot
 
 _CHUNK = 500
+_EPILOG = """\
+Examples:
+  audit-stream query ledger.jsonl --kind request_denied --since 15m
+  audit-stream query ledger.jsonl --where actor.name=alice --limit 20
+  audit-stream query ledger.jsonl --source gateway --count
+  audit-stream query ledger.jsonl --format csv >events.csv
+
+Exit codes:
+  0 done (also when nothing matches); 1 damaged lines were met: each is named on
+  stderr and skipped; 2 usage error, missing or unreadable ledger."""
 
 
 def register(app: typer.Typer) -> None:
     """Add `query` to the application."""
 
-    @app.command(rich_help_panel=application.READ)
+    @app.command(rich_help_panel=application.READ, epilog=_EPILOG)
     def query(
         ledger: LedgerArgument,
         kind: KindOption = None,

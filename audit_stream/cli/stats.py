@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BARS = 24
+_EPILOG = """\
+Examples:
+  audit-stream stats ledger.jsonl
+  audit-stream stats ledger.jsonl --json | jq .by_kind"""
 _BUCKETS = (60, 300, 900, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400)
 
 
 def register(app: typer.Typer) -> None:
     """Add `stats` to the application."""
 
-    @app.command(rich_help_panel=application.READ)
+    @app.command(rich_help_panel=application.READ, epilog=_EPILOG)
     def stats(
         ledger: LedgerArgument, as_json: JsonOption = False, config: ConfigOption = None
     ) -> int:

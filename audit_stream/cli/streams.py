@@ -7,11 +7,16 @@ change colours, retitle the window or reorder a line are shown as escapes; insid
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
 
 from audit_stream.errors import StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # C0 (LF too), DEL, C1, the bidirectional controls, and Unicode's line separators.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -60,11 +65,13 @@ def safe_line(line: bytes) -> bytes:
 class Output:
     """Bytes to stdout, unbuffered, in whole.
 
-    Raises OutputClosed when nobody reads any more, StorageError when it cannot be written.
+    Raises OutputClosed when nobody reads any more, StorageError when it cannot be written; its
+    message ends in `all_the_same`.
     """
 
-    def __init__(self, fd: int = 1) -> None:
+    def __init__(self, fd: int = 1, *, all_the_same: str = "") -> None:
         self.fd = fd
+        self._all_the_same = all_the_same
         self.terminal = is_terminal(fd)
 
     def lines(self, lines: list[bytes]) -> None:
@@ -77,7 +84,7 @@ class Output:
         """Write text of ours (already safe), with an LF."""
         self.write(text.encode("utf-8", "backslashreplace") + b"\n")
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Write all of `data`."""
         view = memoryview(data)
         while view:
@@ -89,8 +96,41 @@ class Output:
                 raise OutputClosed from None
             except OSError as error:
                 raise StorageError(
-                    f"cannot write the output: {error.strerror}; what is recorded stays recorded"
+                    f"cannot write the output: {error.strerror}{self._all_the_same}"
                 ) from None
+
+
+class _Raw(io.RawIOBase):
+    """`Output` as the raw end of a text stream."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self._output.terminal
+
+    def fileno(self) -> int:
+        return self._output.fd
+
+    def write(self, data: Any) -> int:
+        self._output.write(data)
+        return len(data)
+
+
+class TextOutput(io.TextIOWrapper):
+    """stdout for others' code (help, completion scripts): text that goes through `Output`, so
+    that its errors are ours and come at once."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _Raw(Output()),  # type: ignore[arg-type]
+            encoding="utf-8",
+            errors="backslashreplace",
+            write_through=True,
+        )
 
 
 def _wait_until_writable(fd: int) -> None:

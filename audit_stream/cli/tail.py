@@ -30,12 +30,17 @@ if TYPE_CHECKING:
     from audit_stream.query import Filter
 
 _POLL_SECONDS = 0.05
+_EPILOG = """\
+Examples:
+  audit-stream tail ledger.jsonl
+  audit-stream tail ledger.jsonl -n 100 --source gateway
+  audit-stream tail ledger.jsonl -n 0 -f --format jsonl | notify"""
 
 
 def register(app: typer.Typer) -> None:
     """Add `tail` to the application."""
 
-    @app.command(rich_help_panel=application.READ)
+    @app.command(rich_help_panel=application.READ, epilog=_EPILOG)
     def tail(
         ledger: LedgerArgument,
         lines: Annotated[

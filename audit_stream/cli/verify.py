@@ -32,16 +32,25 @@ if TYPE_CHECKING:
 _WORST_FIRST = (exits.FAILED, exits.MACHINE, exits.USAGE, exits.TORN, exits.OK)
 
 
+_EPILOG = f"""\
+Examples:
+  audit-stream verify ledger.jsonl
+  audit-stream verify ledger.jsonl --pin /elsewhere/ledger.pin
+  audit-stream verify ledger.jsonl --json | jq -r .verdict
+
+{exits.EXIT_CODE_HELP}"""
+
+
 def register(app: typer.Typer) -> None:
     """Add `verify` to the application."""
 
-    @app.command(rich_help_panel=application.CHECK, epilog=exits.EXIT_CODE_HELP)
+    @app.command(rich_help_panel=application.CHECK, epilog=_EPILOG)
     def verify(
         ledgers: Annotated[
             list[str] | None,
             typer.Argument(
                 metavar="LEDGER...",
-                help=f"Ledger files; '-' is stdin. {LEDGER_VARIABLE} if not given.",
+                help=f"The ledger files; '-' is stdin. {LEDGER_VARIABLE} if none is given.",
                 show_default=False,
             ),
         ] = None,
@@ -83,7 +92,7 @@ def register(app: typer.Typer) -> None:
         # Not Typer's `envvar`, which would split a path at its spaces.
         ledgers = ledgers or [os.environ.get(LEDGER_VARIABLE, "")]
         if not all(ledgers):
-            raise InputError("no ledger given; name one, like `audit-stream verify ledger.jsonl`")
+            raise InputError(f"LEDGER is missing; name the ledger file, or set {LEDGER_VARIABLE}")
         _check_usage(ledgers, expect_head, expect_count, pin, since_pin)
         codes = []
         for ledger in ledgers:

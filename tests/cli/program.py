@@ -75,7 +75,7 @@ def run(
         cwd=cwd,
         timeout=timeout,
         check=False,
-        **{key: value for key, value in popen.items()},
+        **popen,
     )
     return Done(done.returncode, done.stdout or b"", (done.stderr or b"").decode())
 
