@@ -44,8 +44,8 @@ def run_batch(request: AppendRequest) -> int:
     with open_ledger(
         request.ledger, request.config, request.allow_kind, any_kind=request.any_kind
     ) as ledger:
-        batch = _Batch(ledger, defaults, skip=request.skip_invalid, quiet=request.quiet)
         longest = _SPELLING * ledger.max_event_bytes + 4096
+        batch = _Batch(ledger, defaults, longest, skip=request.skip_invalid, quiet=request.quiet)
         for lines in _waiting_lines(fd, longest):
             if not batch.take(lines):
                 return exits.USAGE
@@ -56,9 +56,16 @@ class _Batch:
     """Lines in, commits out. Counts input lines from 1, blank ones too."""
 
     def __init__(
-        self, ledger: Ledger, defaults: dict[str, str], *, skip: bool, quiet: bool
+        self,
+        ledger: Ledger,
+        defaults: dict[str, str],
+        longest: int,
+        *,
+        skip: bool,
+        quiet: bool,
     ) -> None:
         self._ledger = ledger
+        self._longest = longest
         self._read = ledger.draft_reader(defaults)
         for kind in [defaults["kind"]] if "kind" in defaults else []:
             ledger.vocabulary.check(kind)
@@ -76,7 +83,7 @@ class _Batch:
             if not line.strip(b" \t\r"):
                 continue
             try:
-                drafts.append(self._read(line))
+                drafts.append(self._draft(line))
                 numbers.append(self._line_number)
             except InvalidEventError as error:
                 if not self._skip and not self._commit(drafts, numbers):
@@ -84,6 +91,11 @@ class _Batch:
                 if not self._refuse(self._line_number, error):
                     return False
         return self._commit(drafts, numbers)
+
+    def _draft(self, line: bytes) -> Draft:
+        if len(line) > self._longest:
+            raise EventTooLargeError(f"longer than {self._longest} bytes; split the event")
+        return self._read(line)
 
     def _commit(self, drafts: list[Draft], numbers: list[int]) -> bool:
         """Commit the drafts; a too large one is only found now, when its number is known."""
@@ -152,8 +164,12 @@ def _enlarge_pipe(fd: int) -> None:
 
 
 def _waiting_lines(fd: int, longest: int) -> Iterator[list[bytes]]:
-    """Yield the lines that are there; wait only when there are none. The last may lack its LF."""
+    """Yield the lines that are there; wait only when there are none. The last may lack its LF.
+
+    Of a line longer than `longest` only so much is given as shows that it is.
+    """
     rest = b""
+    dropping = False
     while True:
         data = _read(fd, _COMMIT_BYTES)
         if not data:
@@ -168,21 +184,28 @@ def _waiting_lines(fd: int, longest: int) -> Iterator[list[bytes]]:
             size += len(more)
         lines = b"".join(gathered).split(b"\n")
         rest = lines.pop()
+        if dropping and lines:
+            del lines[0]
+            dropping = False
         if lines:
             yield lines
-        if len(rest) > longest:
-            raise InputError(
-                f"an input line is longer than {longest} bytes; it and what follows were not read"
-            )
+        if dropping:
+            rest = b""
+        elif len(rest) > longest:
+            yield [rest]
+            dropping, rest = True, b""
     if rest:
         yield [rest]
 
 
 def _read(fd: int, size: int) -> bytes:
-    try:
-        return os.read(fd, size)
-    except OSError as error:
-        raise InputError(f"cannot read the batch: {error.strerror}") from None
+    while True:
+        try:
+            return os.read(fd, size)
+        except BlockingIOError:  # a pipe that another process has made non-blocking
+            select.select([fd], [], [])
+        except OSError as error:
+            raise InputError(f"cannot read the batch: {error.strerror}") from None
 
 
 def _is_ready(fd: int) -> bool:

@@ -91,9 +91,13 @@ class Csv:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._row(_CSV_COLUMNS)
+        self._started = False
 
     def add(self, lines: list[bytes]) -> None:
+        # Not before: an error must find stdout empty.
+        if not self._started:
+            self._row(_CSV_COLUMNS)
+            self._started = True
         for line in lines:
             event = json.loads(line)
             payload = json.dumps(event["payload"], ensure_ascii=False, separators=(",", ":"))
@@ -108,7 +112,7 @@ class Csv:
         self._output.write(row.encode("utf-8", "backslashreplace"))
 
     def finish(self) -> None:
-        pass
+        self.add([])
 
 
 def _cell(value: object) -> str:

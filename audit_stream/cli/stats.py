@@ -88,6 +88,7 @@ def _show(
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     colour = use_colour(output)
     console = Console(
@@ -103,15 +104,16 @@ def _show(
         summary.add_column(style="dim")
         summary.add_column()
         torn = members["torn_tail_bytes"]
-        for name, value in (
+        details = (
             ("events", f"{members['count']:,}"),
             ("head", f"event {members['last_event_id']:,}" if members["count"] else "-"),
-            ("hash", members["latest_hash"] or "-"),
+            ("hash", safe(members["latest_hash"] or "-")),
             ("size", f"{members['bytes']:,} bytes" + (f", {torn:,} of them torn" if torn else "")),
             ("first", safe(members["first_timestamp"] or "-")),
             ("last", safe(members["last_timestamp"] or "-")),
-        ):
-            summary.add_row(name, value)
+        )
+        for name, value in details:
+            summary.add_row(name, Text(value))
         console.print(summary)
         for title in ("by_kind", "by_source"):
             if members[title]:

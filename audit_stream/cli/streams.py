@@ -74,6 +74,16 @@ class Output:
         self._all_the_same = all_the_same
         self.terminal = is_terminal(fd)
 
+    def reader_is_gone(self) -> bool:
+        """Whether nobody can read any more what would be written now (known for pipes)."""
+        import select
+
+        if not hasattr(select, "poll"):
+            return False
+        poll = select.poll()
+        poll.register(self.fd, 0)
+        return any(happened & select.POLLERR for _, happened in poll.poll(0))
+
     def lines(self, lines: list[bytes]) -> None:
         """Write stored lines (without LF), each with its LF."""
         if lines:

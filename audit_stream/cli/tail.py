@@ -66,7 +66,8 @@ def register(app: typer.Typer) -> None:
         """Print the last events; with -f, follow the ledger, also when it is rotated."""
         if follow and format == "json":
             raise InputError("--format json does not go with -f (it has an end); use jsonl")
-        form = form_of(format, Output())
+        output = Output()
+        form = form_of(format, output)
         damage = DamageReport()
         with open_ledger(ledger, config, allow_kind or (), any_kind=any_kind) as opened:
             wanted = opened.filter(kinds=kind or (), sources=source or ())
@@ -75,15 +76,17 @@ def register(app: typer.Typer) -> None:
             follower = opened.follow(snapshot=snapshot)
             form.add(list(opened.select(wanted, limit=lines, on_damage=damage, within=snapshot)))
             if follow:
-                _follow(follower, wanted, form, damage)
+                _follow(follower, wanted, form, damage, output)
             follower.close()
         form.finish()
         return damage.exit_code
 
 
-def _follow(follower: Follower, wanted: Filter, form: Form, damage: DamageReport) -> None:
+def _follow(
+    follower: Follower, wanted: Filter, form: Form, damage: DamageReport, output: Output
+) -> None:
     restarts = 0
-    while True:
+    while not output.reader_is_gone():
         if isinstance(form, EventTable):
             form.flush()
         blocks = follower.poll()

@@ -11,8 +11,6 @@ from audit_stream.ledger import Ledger
 if TYPE_CHECKING:
     from pathlib import Path
 
-START = 1_767_225_600 * 10**9  # 2026-01-01T00:00:00Z
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -23,14 +21,19 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def ledger(path: Path) -> Path:
     """A ledger of five events, a minute apart from 2026-01-01T00:00:00Z on."""
-    minutes = iter(range(100))
-    with Ledger(path, clock=lambda: START + next(minutes) * 60 * 10**9) as opened:
-        for kind, source, payload in (
-            ("request_denied", "policy-as-code-engine", {"rule": 7, "actor": {"name": "alice"}}),
-            ("request_allowed", "policy-as-code-engine", {"rule": 8, "actor": {"name": "bob"}}),
-            ("other", "cron", {"note": "kind of other", "list": [1, "two", None]}),
-            ("watch_created", "aeo-validator-service", {"ratio": 0.5}),
-            ("other", "cron", {}),
+    with Ledger(path) as opened:
+        for minute, (kind, source, payload) in enumerate(
+            (
+                (
+                    "request_denied",
+                    "policy-as-code-engine",
+                    {"rule": 7, "actor": {"name": "alice"}},
+                ),
+                ("request_allowed", "policy-as-code-engine", {"rule": 8, "actor": {"name": "bob"}}),
+                ("other", "cron", {"note": "kind of other", "list": [1, "two", None]}),
+                ("watch_created", "aeo-validator-service", {"ratio": 0.5}),
+                ("other", "cron", {}),
+            )
         ):
-            opened.append(kind, source, payload)
+            opened.append(kind, source, payload, timestamp=f"2026-01-01T00:0{minute}:00Z")
     return path
