@@ -99,8 +99,10 @@ def inside(
     *arguments: str | os.PathLike[str],
     stdin: bytes = b"",
     env: dict[str, str | None] | None = None,
+    user: int | None = None,
 ) -> Done:
-    """Call `main` in this process, with the descriptors 0, 1 and 2 redirected."""
+    """Call `main` in this process, with the descriptors 0, 1 and 2 redirected; as another `user`
+    if the tests run as root."""
     from audit_stream.cli import main
 
     with contextlib.ExitStack() as stack:
@@ -119,10 +121,14 @@ def inside(
             sys.stderr = os.fdopen(2, "w", closefd=False, encoding="utf-8")
             os.environ.clear()
             os.environ.update(environment(env))
+            if user is not None:
+                os.seteuid(user)
             code = main(list(map(os.fspath, arguments)))
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
+            if user is not None:
+                os.seteuid(os.getuid())
             sys.stdin, sys.stdout, sys.stderr = streams
             os.environ.clear()
             os.environ.update(variables)
