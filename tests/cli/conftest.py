@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from audit_stream.ledger import Ledger
+from tests.cli import program
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    Start: TypeAlias = Callable[..., subprocess.Popen[bytes]]
     from pathlib import Path
 
 
@@ -37,3 +43,21 @@ def ledger(path: Path) -> Path:
         ):
             opened.append(kind, source, payload, timestamp=f"2026-01-01T00:0{minute}:00Z")
     return path
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """As `program.start`; what was started has ended, with its pipes closed, after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_one(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(program.start(*arguments, **options))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
