@@ -300,6 +300,8 @@ class FileEngine:
 
         with _translated(self.path):
             status = self._disk.fstat(fd)
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError
             if not stat.S_ISREG(status.st_mode):
                 raise UnreadableError(f"{self.path}: not a regular file")
             size, settled = self._settled_size(fd)
