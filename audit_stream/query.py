@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from audit_stream.timestamps import Instant
 
 _WRITERS_TIME = re.compile(rb'"timestamp":"([0-9T:.-]{26})\+00:00"\}$')
-_LINE_START = b'\n{"event_id":'
+_SEAM = b'"}\n{"event_id":'
+"""Between any two stored lines."""
+
 _AGO = re.compile(r"([0-9]{1,9})([smhdw])")
 _POSITION = re.compile("[0-9]{1,9}")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -163,12 +165,8 @@ class Filter:
     def scan(self, block: Block) -> Found:
         """Return the matching lines of a block, and the damaged lines met on the way."""
         data = block.data
-        if not self._needles:
-            starts = _line_starts(data)
-            damaged: list[Damage] = []
-        else:
-            damaged = _misshapen(block)
-            starts = _starts_with_needle(data, self._needles)
+        damaged = _out_of_place(block)
+        starts = _starts_with_needle(data, self._needles) if self._needles else _line_starts(data)
         if damaged:
             known = {damage.offset - block.offset for damage in damaged}
             starts = [start for start in starts if start not in known]
@@ -263,23 +261,34 @@ def _starts_with_needle(data: bytes, needles: list[bytes]) -> list[int]:
     return sorted(starts)
 
 
-def _misshapen(block: Block) -> list[Damage]:
-    """Return the lines of a block that do not even look like stored lines.
+def _out_of_place(block: Block) -> list[Damage]:
+    """Return the lines of a block that do not even look like stored lines, and the repeated ones.
 
-    Quick when the block has as many line starts of the right form as its first and last event_id
-    say; counting the LFs too would cost as much again, and could only find lines that were put
-    in between, which hide no event.
+    Quick when the block has as many seams between stored lines as its first and last event_id
+    say.
     """
     data = block.data
     first = event_id_of(data)
     last = event_id_of(data[data.rfind(b"\n", 0, -1) + 1 :])
-    if first is not None and last is not None and data.count(_LINE_START) == last - first:
+    if (
+        first is not None
+        and last is not None
+        and data.count(_SEAM) == last - first
+        and data.endswith(b'"}\n')
+    ):
         return []
-    found = []
+    found: list[Damage] = []
+    seen: set[bytes] = set()
     for start in _line_starts(data):
         line = data[start : data.index(b"\n", start)]
-        if event_id_of(line) is None and (reason := damage_of(line)) is not None:
-            found.append(Damage(block.offset + start, None, reason))
+        named = event_id_of(line)
+        if line in seen:
+            found.append(Damage(block.offset + start, named, "it repeats an earlier line"))
+        elif named is None or not line.endswith(b'"}'):
+            reason = damage_of(line)
+            if reason is not None:
+                found.append(Damage(block.offset + start, named, reason))
+        seen.add(line)
     return found
 
 

@@ -73,7 +73,10 @@ def _option_names(option: Any, ctx: Any) -> str:
     names = ", ".join(sorted(option.opts, key=len))
     if all(name.startswith("--") for name in option.opts):
         names = "    " + names
-    return names if option.is_flag or option.count else f"{names} {option.make_metavar(ctx)}"
+    if option.is_flag or option.count:
+        return names
+    metavar = option.make_metavar(ctx)
+    return f"{names} {'N' if metavar.startswith('<int') else metavar}"
 
 
 class _Page:
