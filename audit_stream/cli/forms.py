@@ -131,6 +131,7 @@ class EventTable:
         self._widths: list[int] | None = None
         width = shutil.get_terminal_size((120, 24)).columns if output.terminal else 160
         self._width = max(width, 60)
+        self._narrow = self._width < 100
         self._console = Console(
             file=io.StringIO(),
             width=self._width,
@@ -142,7 +143,7 @@ class EventTable:
         )
 
     def add(self, lines: list[bytes]) -> None:
-        self._rows.extend(map(_table_row, lines))
+        self._rows.extend(_table_row(line, self._narrow) for line in lines)
         if len(self._rows) >= _WIDTHS_FROM or self._widths is not None:
             self._print()
 
@@ -165,7 +166,7 @@ class EventTable:
                 for column, heading in enumerate(headings)
             ]
             self._widths[2] = min(self._widths[2], max(16, self._width // 4))
-            self._widths[3] = min(self._widths[3], max(12, self._width // 5))
+            self._widths[3] = min(self._widths[3], max(12, self._width // 6))
             self._widths[4] = max(10, self._width - sum(self._widths[:4]) - 8)
             self._put(Text("  ".join(map(set_cell_size, headings, self._widths)), "bold"))
         styles = ("cyan", "dim", "green", "", "")
@@ -190,9 +191,9 @@ class EventTable:
         self._output.write(captured.get().rstrip().encode("utf-8", "backslashreplace") + b"\n")
 
 
-def _table_row(line: bytes) -> tuple[str, str, str, str, str]:
+def _table_row(line: bytes, narrow: bool) -> tuple[str, str, str, str, str]:
     event = json.loads(line)
     payload = json.dumps(event["payload"], ensure_ascii=False, separators=(",", ":"))
     time = event["timestamp"]
-    shown = time[:23].replace("T", " ") if time.endswith("+00:00") else time
+    shown = time[: 19 if narrow else 23].replace("T", " ") if time.endswith("+00:00") else time
     return str(event["event_id"]), safe(shown), event["kind"], safe(event["source"]), safe(payload)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -180,8 +182,12 @@ def _print(ledger: str, result: VerifyResult, pin: str | None, as_json: bool) ->
     if colour:
         verdict = f"\x1b[1;{mark[1]}m{verdict}\x1b[0m"
     output.text(f"{safe(ledger)}: {verdict}")
+    # A terminal would break lines anywhere; in a pipe each detail stays one line.
+    width = shutil.get_terminal_size().columns - 12 if output.terminal else 10_000
     for name, value in _details(result, pin):
-        output.text(f"  {name:<10}{safe(value)}")
+        for part in textwrap.wrap(safe(value), max(width, 40)):
+            output.text(f"  {name:<10}{part}")
+            name = ""
 
 
 def _details(result: VerifyResult, pin: str | None) -> list[tuple[str, str]]:
@@ -190,13 +196,14 @@ def _details(result: VerifyResult, pin: str | None) -> list[tuple[str, str]]:
         details.append(("reason", result.reason))
     if result.byte_offset is not None:
         details.append(("at byte", f"{result.byte_offset:,}"))
-    checked = f"{result.checked:,} events"
+    checked = f"{result.checked:,} event{'s' if result.checked != 1 else ''}"
     if result.since_event_id:
         checked += f", of which {result.checked - result.since_event_id:,} since the pin"
     details.append(("checked", checked))
     if result.latest_hash is not None:
         good = "" if result.valid else "last good: "
-        details.append(("head", f"{good}event {result.last_event_id:,}, {result.latest_hash}"))
+        details.append(("head", f"{good}event {result.last_event_id:,}"))
+        details.append(("hash", result.latest_hash))
     details.append(("size", f"{result.bytes:,} bytes"))
     if result.clock_regressions:
         details.append(

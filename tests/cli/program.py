@@ -190,7 +190,7 @@ class Terminal:
             [*COMMAND, *map(os.fspath, arguments)],
             env=environment(env),
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
             **({"stdin": slave, "stdout": slave, "stderr": slave} | popen),
         )
         os.close(slave)
