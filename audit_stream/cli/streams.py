@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 # C0 (LF too), DEL, C1, the bidirectional controls, and Unicode's line separators.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Not compiled here: that would cost every start, and most write to a pipe.
+_UNSAFE = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 
 
 class OutputClosed(Exception):  # noqa: N818 - not an error: the reader has seen enough
@@ -48,7 +49,7 @@ def is_terminal(fd: int = 1) -> bool:
 
 def safe(text: str) -> str:
     """Return `text` with unsafe characters as `\\uXXXX`, so that it stays one harmless line."""
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return re.sub(_UNSAFE, lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def one_line(text: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HEAVY = frozenset(
     [
+        "hashlib",
         "typer",
         "rich",
         "click",
