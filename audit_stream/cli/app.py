@@ -7,6 +7,7 @@ people expect, and its help is laid out by `helptext`. Commands return their exi
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -158,7 +159,7 @@ def _report(error: Any, command: str | None) -> int:
     path = PROGRAM if command not in _HOMES else f"{PROGRAM} {command}"
     if context is not None:
         path = context.command_path
-    message = str(error.format_message()).replace("valid int range", "whole number")
+    message = re.sub("valid int(eger)?( range)?", "whole number", str(error.format_message()))
     if kind == "MissingParameter" and "LEDGER" in message:
         message = f"LEDGER is missing; name the ledger file, or set {LEDGER_VARIABLE}"
     elif message[1:2].islower():

@@ -85,22 +85,28 @@ def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2() -> None:
     assert done.out == run("--help").out
 
 
+# Regular expressions, because some of the words are Click's and differ between its versions.
 USAGE_ERRORS = {
-    ("nope",): "no such command 'nope'; see `audit-stream --help`",
-    ("qurey", "x"): "no such command 'qurey'. Did you mean 'query'?; see `audit-stream --help`",
-    ("--nope",): "no such option: --nope; see `audit-stream --help`",
+    ("nope",): r"no such command 'nope'; see `audit-stream --help`",
+    (
+        "qurey",
+        "x",
+    ): r"no such command 'qurey'\. Did you mean 'query'\?.*; see `audit-stream --help`",
+    ("--nope",): r"no such option:? '?--nope'?; see `audit-stream --help`",
     ("query", "l", "--limit", "x"): (
-        "invalid value for '--limit': 'x' is not a whole number; see `audit-stream query --help`"
+        r"invalid value for '--limit': 'x' is not a whole number; see `audit-stream query --help`"
     ),
-    ("query", "l", "m"): "got unexpected extra argument(s) (m); see `audit-stream query --help`",
+    ("query", "l", "m"): (
+        r"got unexpected extra argument(\(s\))? \(m\); see `audit-stream query --help`"
+    ),
     ("append", "l", "--kind"): (
-        "option '--kind' requires an argument; see `audit-stream append --help`"
+        r"option '--kind' requires an argument; see `audit-stream append --help`"
     ),
     ("query",): (
-        "LEDGER is missing; name the ledger file, or set AUDIT_STREAM_LEDGER; "
-        "see `audit-stream query --help`"
+        r"LEDGER is missing; name the ledger file, or set AUDIT_STREAM_LEDGER; "
+        r"see `audit-stream query --help`"
     ),
-    ("verify",): "LEDGER is missing; name the ledger file, or set AUDIT_STREAM_LEDGER",
+    ("verify",): r"LEDGER is missing; name the ledger file, or set AUDIT_STREAM_LEDGER",
 }
 
 
@@ -109,7 +115,7 @@ def test_a_usage_error_is_one_line_that_says_what_to_do(arguments: tuple[str, ..
     done = inside(*arguments)
     assert done.code == 2
     assert done.out == b""
-    assert done.err == f"error: {USAGE_ERRORS[arguments]}\n"
+    assert re.fullmatch(f"error: {USAGE_ERRORS[arguments]}\n", done.err)
 
 
 def complete(words: str, **env: str | None) -> list[str]:

@@ -259,7 +259,7 @@ BAD: dict[tuple[str, ...], str] = {
     ("--format", ""): "--format '': expected one of",
     ("--config", "/nonexistent.toml"): "/nonexistent.toml: cannot read the configuration",
     ("--allow-kind", "Bad Kind"): "kind: expected lower-case letters",
-    ("--nope",): "no such option: --nope",
+    ("--nope",): "no such option",
     ("--kind",): "option '--kind' requires an argument",
 }
 
