@@ -7,6 +7,7 @@ from the event loop; it gives way to everything else on the machine, and ends wi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -56,7 +57,7 @@ def _end_with_parent() -> None:
 
 def main(path: str, pin: str | None) -> None:
     """Verify and print."""
-    if hasattr(os, "nice"):
+    with contextlib.suppress(AttributeError, OSError):  # a sandbox may forbid it
         os.nice(5)
     try:
         with Ledger(path, settings=Settings()) as ledger:
