@@ -129,7 +129,7 @@ class OverTime(Tally):
 
         Raises InvalidEventError, with nothing counted, for a timestamp that is none.
         """
-        self._add(envelopes, len(envelopes))
+        self._add(envelopes)
 
     def put_before(self, earlier: dict[str, Any]) -> None:
         """Add what `dump` gave of the events before the first one counted here."""

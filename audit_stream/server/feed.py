@@ -225,6 +225,7 @@ class Watcher:
         self._loop = asyncio.get_running_loop()
         self._feed = feed
         self._counting = counting
+        self._ledger = ledger
         self._follower = ledger.follow(after)
         self._restarts = self._follower.restarted
         self._all = Filter()
@@ -252,8 +253,15 @@ class Watcher:
         while not self._stopping:
             self._poked.wait(POLL_SECONDS)
             self._poked.clear()
-            while not self._stopping and self._poll():
-                pass
+            try:
+                while not self._stopping and self._poll():
+                    pass
+            except Exception:
+                # Whatever it was: nothing may be lost, so begin again behind what was handed on.
+                service_log.exception("follow_failed", code="internal")
+                self._follower.close()
+                self._follower = self._ledger.follow(self._head_id)
+                self._restarts = self._follower.restarted
             # Under load many commits share one look at the file.
             time.sleep(_PAUSE_WITH_SUBSCRIBERS if self._feed.subscribers else _PAUSE_WITHOUT)
         self._follower.close()
@@ -262,11 +270,10 @@ class Watcher:
         """Take what is new, about a megabyte at most; whether there was anything."""
         try:
             blocks = self._follower.poll()
-        except Exception as error:  # whatever it is, the next look may go well
+        except AuditStreamError as error:  # the next look may go well
             if self._complaint != str(error):
                 self._complaint = str(error)
-                code = error.code if isinstance(error, AuditStreamError) else "internal"
-                service_log.error("follow_failed", code=code, detail=str(error))
+                service_log.error("follow_failed", code=error.code, detail=str(error))
             return False
         self._complaint = ""
         if self._follower.restarted != self._restarts:

@@ -64,7 +64,9 @@ def read_quickly(data: bytes) -> tuple[list[Envelope], list[bytes]] | None:
     the chain is verification's job.
     """
     lines = data[:-1].split(b"\n")
-    if b"\r" in data:
+    # The decoder reads a stream, in which an event may span lines; in JSON only the end of a whole
+    # object can stand before `LF {`.
+    if b"\r" in data or data.count(b"}\n{") != len(lines) - 1:
         return None
     try:
         envelopes = _decoder.decode_lines(data)

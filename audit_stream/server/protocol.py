@@ -38,12 +38,11 @@ EXTENSION = "audit_stream.abort"
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, which is always in one of three phases; the first and last have a timer.
-
-    A request that comes whole in one read, as most do, passes through all of them without one.
+    """One connection, which is always in one of three phases: idle, headers, body. The latter two
+    have a timer; a request that comes whole in one read, as most do, passes without one.
     """
 
-    _phase = "idle"  # idle, headers, body
+    _phase = "idle"
     _timed_phase = ""
     _timer: TimerHandle | None = None
     _header_bytes = 0
@@ -52,7 +51,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._limit_unread(transport.get_extra_info("socket"))
-        self._time("idle", HEADER_SECONDS, self._headers_overdue)
+        self._time("nothing yet", HEADER_SECONDS, self._headers_overdue)
 
     def _limit_unread(self, connection: Any) -> None:
         option = getattr(socket, "TCP_USER_TIMEOUT", None)
@@ -68,9 +67,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._phase != "body":
             self._header_bytes += len(data)
         super().data_received(data)
-        if self._phase == self._timed_phase:
-            if self._phase == "headers" and self._header_bytes > MAX_HEADER_BYTES:
-                self._refuse(431, "the headers are larger than 64 KiB")
+        if self._phase == "headers" and self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(431, "the headers are larger than 64 KiB")
+        elif self._phase == self._timed_phase:
+            pass  # its time is running
         elif self._phase == "headers":
             self._time("headers", HEADER_SECONDS, self._headers_overdue)
         elif self._phase == "body":

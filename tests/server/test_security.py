@@ -349,6 +349,7 @@ class TestWire:
             b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n": b"408",
         }
+        stream = Stream(shared, "/stream")  # made before, and not slow: it goes on
         connections = []
         for start_bytes, status in starts.items():
             connection = socket.create_connection(("127.0.0.1", shared.port), 20)
@@ -364,6 +365,8 @@ class TestWire:
                     received += piece
                 assert received[9:12] == status
         assert 5 < time.monotonic() - began < 14
+        shared.post()
+        stream.wait_for(1)
 
     def test_a_200_megabyte_body(self, shared: Live) -> None:
         def pieces() -> Iterator[bytes]:
