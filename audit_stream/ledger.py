@@ -197,7 +197,7 @@ class Ledger:
 
         Each is all or nothing by itself: one that is refused (the head it expects is not the one
         it would be linked to, a line that is too long) gets its error and the others go on. The
-        result has one entry for each of `appends`. `lock_timeout`: how long to wait for other
+        result has one entry for each of `appends`; a tail that was healed is the first commit's. `lock_timeout`: how long to wait for other
         writers, in seconds; None for the ledger's own. Raises StorageError, DamagedTailError and
         UnreadableError, which concern them all.
         """
@@ -221,7 +221,11 @@ class Ledger:
                     head = after
             return all_lines, head
 
-        self.engine.commit(build, lock_timeout=lock_timeout)
+        healed = self.engine.commit(build, lock_timeout=lock_timeout).healed
+        for outcome in outcomes:
+            if isinstance(outcome, Commit):
+                outcome.healed = healed
+                break
         return outcomes
 
     # -- reading ---------------------------------------------------------------------------

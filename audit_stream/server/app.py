@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from audit_stream.errors import AuditStreamError
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from audit_stream.server.options import Options
 
@@ -82,6 +83,7 @@ class Application:
                 problems.Problem: problems.on_problem,
                 AuditStreamError: problems.on_ledger_error,
                 HTTPException: problems.on_http_exception,
+                ClientDisconnect: _on_nobody,
                 Exception: _on_anything,
             },
             lifespan=self._lifespan,
@@ -97,10 +99,15 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self.service.start()
+        gc.freeze()  # what there is now stays; the collector need not look at it again
         try:
             yield
         finally:
             await self.service.close()
+
+
+async def _on_nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # for the books: the client has gone
 
 
 async def _on_anything(request: Request, error: Exception) -> Response:

@@ -229,7 +229,7 @@ class Watcher:
         self._follower = ledger.follow(after)
         self._restarts = self._follower.restarted
         self._all = Filter()
-        self._head_id = after
+        self._head_id = self._handed_id = after
         self._size = 0
         self._poked = threading.Event()
         self._stopping = False
@@ -260,7 +260,7 @@ class Watcher:
                 # Whatever it was: nothing may be lost, so begin again behind what was handed on.
                 service_log.exception("follow_failed", code="internal")
                 self._follower.close()
-                self._follower = self._ledger.follow(self._head_id)
+                self._follower = self._ledger.follow(self._handed_id)
                 self._restarts = self._follower.restarted
             # Under load many commits share one look at the file.
             time.sleep(_PAUSE_WITH_SUBSCRIBERS if self._feed.subscribers else _PAUSE_WITHOUT)
@@ -278,13 +278,14 @@ class Watcher:
         self._complaint = ""
         if self._follower.restarted != self._restarts:
             self._restarts = self._follower.restarted
-            self._head_id = 0
+            self._head_id = self._handed_id = 0
             self._counting.restart()
             service_log.warning("ledger_replaced")
             self._hand_over(self._feed.restarted)
         batches = [entries for block in blocks if (entries := self._entries(block))]
         if blocks:
             self._hand_over(self._feed.gained, batches, self._head_id, self._size)
+            self._handed_id = self._head_id
         return bool(blocks)
 
     def _entries(self, block: Block) -> list[Entry]:

@@ -235,9 +235,12 @@ class GroupCommit:
                 raise
             return [self._failed(error)] * len(batch), None
         self.last_error = None
-        events = sum(
-            len(outcome.lines) for outcome in outcomes if not isinstance(outcome, Exception)
-        )
+        events = 0
+        for outcome in outcomes:
+            if not isinstance(outcome, Exception):
+                events += len(outcome.lines)
+                if outcome.healed is not None:
+                    service_log.warning("torn_tail_moved", to=outcome.healed)
         if not events:
             return outcomes, None
         sync_seconds = getattr(self.ledger.engine, "sync_seconds", 0.0)

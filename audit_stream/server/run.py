@@ -202,6 +202,8 @@ def _bind(options: Options) -> socket.socket:
         found = socket.getaddrinfo(
             serve.host, serve.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
+        # `localhost` is 127.0.0.1 to most clients, whatever the resolver puts first.
+        found.sort(key=lambda entry: entry[0] != socket.AF_INET)
         family, kind, protocol, _, address = found[0]
         listening = socket.socket(family, kind, protocol)
         try:

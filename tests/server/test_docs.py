@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ConsoleMessage, sync_playwright
 
 from audit_stream.server.problems import STATUS_BY_CODE
 from tests.server.live import ROOT, Live
@@ -76,6 +76,10 @@ def browser_path() -> str:
     raise AssertionError("these tests need chromium")
 
 
+def is_ours(message: ConsoleMessage) -> bool:
+    return message.type == "log"  # not that there is no favicon
+
+
 def test_event_source_example(start: Start) -> None:
     live: Live = start()
     live.post()
@@ -84,10 +88,10 @@ def test_event_source_example(start: Start) -> None:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
         page = browser.new_context(bypass_csp=True).new_page()
         page.goto(f"{live.url}/healthz")
-        with page.expect_console_message() as first:
+        with page.expect_console_message(is_ours) as first:
             page.evaluate(block)
         assert first.value.text == "1 other"
-        with page.expect_console_message() as second:
+        with page.expect_console_message(is_ours) as second:
             live.post(kind="request_denied")
         assert second.value.text == "2 request_denied"
         browser.close()

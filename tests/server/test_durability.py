@@ -261,7 +261,8 @@ def test_a_torn_tail_is_healed_by_the_next_append(start: Start) -> None:
     assert (verdict["verdict"], verdict["torn_tail_bytes"]) == ("torn", 17)
     assert live.post().json()["event_id"] == 2
     assert live.client.get("/verify").json()["valid"]
-    assert list(live.ledger.parent.glob("*.torn-*"))
+    (moved,) = live.ledger.parent.glob("*.torn-*")
+    assert live.logged("torn_tail_moved")["to"] == str(moved)
 
 
 def test_another_process_holds_the_lock(start: Start) -> None:

@@ -39,7 +39,7 @@ class Streaming:
         if service.feed.subscribers >= service.options.settings.serve.max_subscribers:
             raise Problem(503, "too_many_subscribers", "too many open streams; try again")
         query = request.query_params
-        wanted = parameters.wanted(query, service.ledger)
+        wanted = service.ledger.filter(kinds=query.getlist("kind"), sources=query.getlist("source"))
         form = Form(named, wanted.kinds, wanted.sources)
         asked = self._asked_position(request)
         self._count(1)
