@@ -197,9 +197,9 @@ class Ledger:
 
         Each is all or nothing by itself: one that is refused (the head it expects is not the one
         it would be linked to, a line that is too long) gets its error and the others go on. The
-        result has one entry for each of `appends`; a tail that was healed is the first commit's. `lock_timeout`: how long to wait for other
-        writers, in seconds; None for the ledger's own. Raises StorageError, DamagedTailError and
-        UnreadableError, which concern them all.
+        result has one entry for each of `appends`; a tail that was healed is the first commit's.
+        `lock_timeout`: how long to wait for other writers, in seconds; None for the ledger's own.
+        Raises StorageError, DamagedTailError and UnreadableError, which concern them all.
         """
         outcomes: list[Commit | AuditStreamError] = []
 
