@@ -76,6 +76,18 @@ class PinError(InputError):
     code: ClassVar[str] = "pin"
 
 
+class MalformedError(InputError):
+    """A key, note, checkpoint, proof or policy is not exactly what its format says."""
+
+    code: ClassVar[str] = "malformed"
+
+
+class MissingExtraError(InputError):
+    """An optional dependency is not installed; the message names the `pip install` that helps."""
+
+    code: ClassVar[str] = "missing_extra"
+
+
 class IntegrityError(AuditStreamError):
     """The ledger itself is damaged."""
 
@@ -86,6 +98,24 @@ class DamagedTailError(IntegrityError):
     """The last complete line is not a valid event, so nothing can be chained onto it."""
 
     code: ClassVar[str] = "damaged_tail"
+
+
+class SignatureError(IntegrityError):
+    """No valid signature by a key that was asked for, or an invalid one by a known key."""
+
+    code: ClassVar[str] = "signature"
+
+
+class ProofError(IntegrityError):
+    """A Merkle proof does not lead to the root that was signed."""
+
+    code: ClassVar[str] = "proof"
+
+
+class ForkError(IntegrityError):
+    """The ledger does not extend the last signed checkpoint, so nothing was signed."""
+
+    code: ClassVar[str] = "fork"
 
 
 class ConflictError(AuditStreamError):
