@@ -119,8 +119,8 @@ class _Reader:
                 self.add_group(name, rule, tuple(members))
             case [b"quorum", name]:
                 self.add_quorum(name)
-            case [word, *_]:
-                raise MalformedError(f"not a valid {_shown(word)} line")
+            case other:
+                raise MalformedError(f"not a valid {_shown(other[0])} line")
 
     def add_log(self, key: VerifierKey) -> None:
         _check_log(key)

@@ -117,9 +117,8 @@ def _key_id(name: str) -> bytes:
 def _granted(token: bytes) -> bytes:
     """The token as a DER TimeStampResp of status granted, the form the client library reads."""
     content = b"\x30\x03\x02\x01\x00" + token
+    # The long form of the length, which every real token needs; no shorter one would verify.
     length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
-    if len(content) < 0x80:
-        return b"\x30" + length + content
     return b"\x30" + bytes([0x80 | len(length)]) + length + content
 
 
