@@ -22,10 +22,23 @@ from audit_stream.event import DEFAULT_MAX_EVENT_BYTES, LINE_PREFIX, check_store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from typing import Any, Protocol
 
     from audit_stream.event import Draft
     from audit_stream.timestamps import Instant
+
+    class Sink(Protocol):
+        """What else is made of the lines that check, such as a Merkle tree."""
+
+        def start(self, count: int) -> None:
+            """Called once, before any line: how many events precede the first."""
+
+        def add(self, block: bytes) -> None:
+            """Take whole lines, each with its LF, all of which check."""
+
+        def join(self, later: Any) -> None:
+            """Take over what the sink of the range that follows was given."""
+
 
 ZERO_HASH = "0" * 64
 """The head hash of an empty ledger, and the `prev_hash` of the first event."""
@@ -211,6 +224,7 @@ class Segment:
         "reached",
         "regressions",
         "seen",
+        "sink",
         "start",
     )
 
@@ -224,6 +238,7 @@ class Segment:
     regressions: int
     seen: dict[int | str, Head]
     fault: Fault | None
+    sink: Sink | None
 
     def __getstate__(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)
@@ -242,6 +257,7 @@ class Verifier:
         offset: where the first line starts, in bytes from the start of the file.
         watch: event numbers and hashes (hex) whose events are wanted; those met stand in `seen`,
             and so does `head`, by its number.
+        sink: gets every line that checks; after a fault it holds an unspecified part of them.
     """
 
     def __init__(
@@ -250,6 +266,7 @@ class Verifier:
         offset: int = 0,
         *,
         watch: Iterable[int | str] = (),
+        sink: Sink | None = None,
     ) -> None:
         self.head = head or GENESIS
         self.offset = offset
@@ -263,6 +280,9 @@ class Verifier:
         self._first_line = b""
         self._first_instant: Instant | None = None
         self._last_instant: Instant | None = None
+        self.sink = sink
+        if sink is not None and head is not None:
+            sink.start(head.count)
 
     def feed(self, block: bytes) -> bool:
         """Check a block of whole lines, each ending in LF. Returns False once a line has failed.
@@ -279,7 +299,13 @@ class Verifier:
 
         facts = bulk.check_block(block, self.head)
         if facts is None:
-            return self._feed_lines(block)
+            if not self._feed_lines(block):
+                return False
+            if self.sink is not None:
+                self.sink.add(block)
+            return True
+        if self.sink is not None:
+            self.sink.add(block)
         self._watch_block(block, facts.hashes)
         self._pass_instants(facts.first_instant, facts.last_instant, facts.regressions)
         self.head = Head(self.head.count + len(facts.hashes), facts.hashes[-1])
@@ -291,6 +317,8 @@ class Verifier:
         self._first_line = first_line
         self._assumed = _assumed_head(first_line)
         self.head = self._assumed or GENESIS
+        if self.sink is not None:
+            self.sink.start(self.head.count)
 
     def _feed_lines(self, block: bytes) -> bool:
         for line in block[:-1].split(b"\n"):
@@ -337,6 +365,7 @@ class Verifier:
         found.regressions = self.regressions
         found.seen = self.seen
         found.fault = self.fault
+        found.sink = self.sink
         return found
 
     def join(self, segment: Segment) -> bool:
@@ -359,6 +388,8 @@ class Verifier:
         if segment.first_instant is not None and segment.last_instant is not None:
             self._pass_instants(segment.first_instant, segment.last_instant, segment.regressions)
         self.fault = segment.fault
+        if self.fault is None and self.sink is not None:
+            self.sink.join(segment.sink)
         return self.fault is None
 
 

@@ -30,9 +30,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from audit_stream import merkle
+from audit_stream.chain import last_line_head
 from audit_stream.checkpoint import SignedCheckpoint, open_checkpoint
 from audit_stream.encoding import from_base64, from_decimal, from_hash_lines, hash_lines, to_base64
-from audit_stream.errors import MalformedError, ProofError
+from audit_stream.errors import InvalidEventError, MalformedError, ProofError
 from audit_stream.note import Verify
 from audit_stream.policy import Policy
 
@@ -85,14 +86,21 @@ def parse_event_proof(data: bytes) -> EventProof:
 def check_event_proof(proof: EventProof, policy: Policy, verify: Verify) -> SignedCheckpoint:
     """The checkpoint that vouches for the event.
 
-    Raises `MalformedError`, `SignatureError`, or `ProofError` when the event is not that leaf or
-    does not itself say that it is event `leaf_index + 1`.
+    Raises `MalformedError`, `SignatureError`, or `ProofError` when the line is not that leaf, or
+    not by itself a valid event that says it is number `leaf_index + 1`.
     """
     signed = open_checkpoint(proof.checkpoint, policy, verify)
     checkpoint = signed.checkpoint
     leaf = merkle.leaf_hash(proof.line)
     merkle.check_inclusion(proof.leaf_index, checkpoint.size, leaf, proof.hashes, checkpoint.root)
-    if not proof.line.startswith(b'{"event_id":%d,' % (proof.leaf_index + 1)):
+    # A log may have signed anything; what it cannot do is make us call it an event.
+    try:
+        head = last_line_head(proof.line)
+    except InvalidEventError as error:
+        raise ProofError(
+            f"the line at this place of the log is not a valid event: {error}"
+        ) from None
+    if head.count != proof.leaf_index + 1:
         raise ProofError(f"the line at this place of the log is not event {proof.leaf_index + 1}")
     return signed
 

@@ -11,12 +11,16 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit_stream import note
+from audit_stream.chain import GENESIS, last_line_head, link
 from audit_stream.checkpoint import ZERO_HEAD, Checkpoint, Head
+from audit_stream.event import draft
 from audit_stream.merkle import TreeRange, leaf_hashes
 from audit_stream.note import COSIGNATURE_V1, ED25519, Note
 from audit_stream.signing import PrivateKey
+from audit_stream.vocabulary import Vocabulary
 
 ORIGIN = "example.org/ledger"
+VOCABULARY = Vocabulary()
 TIME = "2026-01-02T03:04:05.678901+00:00"
 
 
@@ -31,11 +35,10 @@ WITNESSES = tuple(private_key(f"w{n}.example.org", COSIGNATURE_V1) for n in rang
 
 
 def event_lines(count: int, salt: str = "") -> list[bytes]:
-    """Lines that begin like stored events; what follows is of no concern to a tree."""
-    return [
-        b'{"event_id":%d,"hash":"%s"}' % (n, sha256(f"{salt}{n}".encode()).hexdigest().encode())
-        for n in range(1, count + 1)
-    ]
+    """The stored lines, without LF, of a whole ledger; another `salt` gives another ledger."""
+    payloads = ({"n": n, "salt": salt} for n in range(1, count + 1))
+    drafts = [draft("other", "tests", payload, vocabulary=VOCABULARY) for payload in payloads]
+    return [line[:-1] for line in link(drafts, GENESIS, TIME)[0]]
 
 
 def store(lines: Sequence[bytes]) -> tuple[TreeRange, Callable[[Sequence[int]], list[bytes]]]:
@@ -46,7 +49,7 @@ def store(lines: Sequence[bytes]) -> tuple[TreeRange, Callable[[Sequence[int]], 
 
 
 def checkpoint(lines: Sequence[bytes], time: str = TIME, origin: str = ORIGIN) -> Checkpoint:
-    chain_head = sha256(lines[-1]).hexdigest() if lines else ZERO_HEAD
+    chain_head = last_line_head(lines[-1]).hash if lines else ZERO_HEAD
     return Head(len(lines), store(lines)[0].root(), chain_head, time).checkpoint(origin)
 
 

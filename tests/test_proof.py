@@ -140,6 +140,15 @@ def test_a_line_must_be_the_event_of_its_place() -> None:
         proof.check_event_proof(shuffled, TRUST, verify)
 
 
+def test_a_line_must_be_a_valid_event() -> None:
+    """A log may sign what it likes: a line whose own hash is wrong is still not an event."""
+    lines = [LINES[0], LINES[1].replace(b'"n":2', b'"n":3')]
+    hashes = tuple(merkle.inclusion_proof(1, 2, store(lines)[1]))
+    note = signed(checkpoint(LINES[:2])._replace(root=store(lines)[0].root()).text(), LOG)
+    with pytest.raises(ProofError, match="not a valid event: hash mismatch at event #2"):
+        proof.check_event_proof(EventProof(lines[1], 1, hashes, note), TRUST, verify)
+
+
 def test_a_proof_of_another_log_or_key_is_not_accepted() -> None:
     for other in (private_key("example.org/other"), private_key(LOG.key.name, seed="other")):
         for checked in (
