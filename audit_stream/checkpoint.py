@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from audit_stream import note
 from audit_stream.encoding import from_base64, from_decimal, to_base64
-from audit_stream.errors import ForkError, MalformedError, SignatureError
+from audit_stream.errors import ForkError, MalformedError, QuorumError, SignatureError
 from audit_stream.merkle import EMPTY_ROOT, HASH_BYTES
 from audit_stream.note import COSIGNATURE_V1, ED25519, Note, Verified, VerifierKey, Verify
 from audit_stream.policy import Policy
@@ -67,13 +67,40 @@ class Head(NamedTuple):
         return checkpoint
 
 
+class Timestamp(NamedTuple):
+    """A verified timestamp: the name under which the authority stands in the note, and its time
+    (UTC)."""
+
+    name: str
+    time: datetime
+
+
 class SignedCheckpoint(NamedTuple):
-    """A checkpoint that was believed: by whom it is signed and cosigned."""
+    """A checkpoint that was believed: by whom it is signed, cosigned and timestamped."""
 
     checkpoint: Checkpoint
     note: Note
     log_keys: tuple[VerifierKey, ...]
     cosignatures: tuple[Verified, ...]
+    timestamps: tuple[Timestamp, ...] = ()
+
+    @property
+    def chain_head(self) -> str | None:
+        """The last event's hash, where the checkpoint is one that a ledger signed."""
+        head = self._head()
+        return head.chain_head if head else None
+
+    @property
+    def time(self) -> str | None:
+        """The log's own clock, where the checkpoint is one that a ledger signed."""
+        head = self._head()
+        return head.time if head else None
+
+    def _head(self) -> Head | None:
+        try:
+            return parse_head(self.checkpoint)
+        except MalformedError:
+            return None
 
 
 def parse_text(text: bytes) -> Checkpoint:
@@ -117,8 +144,8 @@ def open_checkpoint(data: bytes, policy: Policy, verify: Verify) -> SignedCheckp
     """Reads a signed checkpoint and believes it only if `policy` does.
 
     A log's key speaks for the origin that it is named after, and for no other. Raises
-    `MalformedError`; `SignatureError` when no listed log signed it, a known key's signature is
-    not valid, or the quorum is not met.
+    `MalformedError`; `SignatureError` when no listed log signed it or a known key's signature is
+    not valid; `QuorumError` when the quorum is not met.
     """
     parsed = note.parse(data)
     checkpoint = parse_text(parsed.text)
@@ -137,7 +164,7 @@ def open_checkpoint(data: bytes, policy: Policy, verify: Verify) -> SignedCheckp
     cosignatures = tuple(found for found in verified if found.key.algorithm == COSIGNATURE_V1)
     if not policy.is_met({found.key for found in cosignatures}):
         names = ", ".join(sorted({ascii(found.key.name) for found in cosignatures})) or "nobody"
-        raise SignatureError(
+        raise QuorumError(
             f"the policy asks for cosignatures by {policy.describe_quorum()};"
             f" the checkpoint has valid ones by {names}"
         )
@@ -158,18 +185,25 @@ def check_successor(
             f"the last checkpoint is of the log {previous.origin!a}, not of {new.origin!a}"
         )
     if after.size < before.size:
-        raise ForkError(
-            f"the ledger has {after.size} events, but {before.size} were signed: it was cut"
-        )
+        raise cut(before.size, after.size)
     if root_at(before.size) != before.root:
-        raise ForkError(
-            f"the first {before.size} events are not the ones that were signed:"
-            " the ledger was rewritten"
-        )
+        raise rewritten(before.size)
     if after.time < before.time:
         raise ForkError(
             f"the clock went back: it is {after.time}, the last checkpoint was signed {before.time}"
         )
+
+
+def cut(signed: int, count: int) -> ForkError:
+    """The error for a ledger of `count` events of which more were signed."""
+    return ForkError(f"the ledger has {count} events, but {signed} were signed: it was cut")
+
+
+def rewritten(signed: int) -> ForkError:
+    """The error for a ledger whose first events are others than those that were signed."""
+    return ForkError(
+        f"the first {signed} events are not the ones that were signed: the ledger was rewritten"
+    )
 
 
 def _is_time(text: str) -> bool:

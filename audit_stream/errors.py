@@ -106,6 +106,12 @@ class SignatureError(IntegrityError):
     code: ClassVar[str] = "signature"
 
 
+class QuorumError(SignatureError):
+    """The log signed, but not enough others vouch for it: witnesses, a timestamping authority."""
+
+    code: ClassVar[str] = "quorum"
+
+
 class ProofError(IntegrityError):
     """A Merkle proof does not lead to the root that was signed."""
 
@@ -157,3 +163,9 @@ class LockTimeoutError(StorageError):
     """Another process held the ledger's lock for too long."""
 
     code: ClassVar[str] = "lock_timeout"
+
+
+class TransportError(StorageError):
+    """A timestamping authority or a witness was not to be reached, or answered nonsense."""
+
+    code: ClassVar[str] = "transport"

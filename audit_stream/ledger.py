@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from audit_stream.chain import Head
+    from audit_stream.checkpoint import SignedCheckpoint
+    from audit_stream.checkpoints import Checkpoints
     from audit_stream.config import Settings
     from audit_stream.errors import AuditStreamError
     from audit_stream.event import Draft
@@ -394,6 +396,15 @@ class Ledger:
                 tally.add(block)
         return tally
 
+    # -- signing ---------------------------------------------------------------------------
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """The ledger's signed checkpoints, and the proofs that go with them."""
+        from audit_stream.checkpoints import Checkpoints
+
+        return Checkpoints(self.engine, self.path, clock=self._clock)
+
     # -- verifying -------------------------------------------------------------------------
 
     def verify(
@@ -403,6 +414,8 @@ class Ledger:
         expect_count: int | None = None,
         pin: str | os.PathLike[str] | None = None,
         since_pin: bool = False,
+        checkpoints: Iterable[SignedCheckpoint] = (),
+        since_checkpoint: bool = False,
         jobs: int | None = None,
         progress: Progress | None = None,
     ) -> VerifyResult:
@@ -415,6 +428,10 @@ class Ledger:
             pin: a file that remembers the last verified head. It is created on the first use
                 and moved forward on success.
             since_pin: check only what follows the pin.
+            checkpoints: signed statements that are believed (`checkpoints.believe`): the ledger
+                must begin with exactly what each of them signed.
+            since_checkpoint: check only what follows the furthest checkpoint, and that the
+                event at the end of each is the one that it names.
             jobs: processes to use; None for one (safe in a program with threads).
             progress: called with (bytes checked, bytes in all).
 
@@ -431,6 +448,8 @@ class Ledger:
             expect_count,
             None if path is None else pins.load(path),
             since_pin,
+            tuple(checkpoints),
+            since_checkpoint,
         )
         with self.snapshot() as snapshot:
             result = verification.verify_snapshot(

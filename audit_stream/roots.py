@@ -23,11 +23,11 @@ class Roots:
             must be none, or come with `join`.
     """
 
-    __slots__ = ("_pieces", "_sizes", "_wanted", "at")
+    __slots__ = ("_in_order", "_pieces", "at", "sizes")
 
     def __init__(self, sizes: Iterable[int] = (), tree: TreeRange | None = None) -> None:
-        self._wanted = frozenset(sizes)
-        self._sizes = sorted(self._wanted)
+        self.sizes = frozenset(sizes)
+        self._in_order = sorted(self.sizes)
         self._pieces: list[TreeRange] = [tree] if tree is not None else []
         self.at: dict[int, bytes] = {}
 
@@ -44,8 +44,8 @@ class Roots:
         leaves = leaf_hashes(block[:-1].split(b"\n"))
         begin = self._pieces[-1].end
         taken = 0
-        first = bisect_right(self._sizes, begin)
-        for size in self._sizes[first : bisect_right(self._sizes, begin + len(leaves))]:
+        first = bisect_right(self._in_order, begin)
+        for size in self._in_order[first : bisect_right(self._in_order, begin + len(leaves))]:
             self._pieces[-1].extend(leaves[taken : size - begin])
             self._take_root()
             taken = size - begin
@@ -64,7 +64,7 @@ class Roots:
 
     def _take_root(self) -> None:
         tree = self._pieces[-1]
-        if tree.end not in self._wanted:
+        if tree.end not in self.sizes:
             return
         if tree.begin == 0:
             self.at[tree.end] = tree.root()

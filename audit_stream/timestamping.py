@@ -19,11 +19,11 @@ This is the one place that imports `rfc3161_client`, an optional extra.
 
 from __future__ import annotations
 
-from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from audit_stream import note
+from audit_stream.checkpoint import Timestamp
 from audit_stream.errors import InputError, MalformedError, MissingExtraError, SignatureError
 from audit_stream.note import Note, Signature
 
@@ -39,13 +39,6 @@ class Query(NamedTuple):
     text: bytes
     nonce: int
     der: bytes
-
-
-class Timestamp(NamedTuple):
-    """A verified token: the authority's name in the note, and its time (UTC)."""
-
-    name: str
-    time: datetime
 
 
 def make_query(text: bytes) -> Query:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from audit_stream.chain import GENESIS, ZERO_HASH, Head, Segment, Verifier
 from audit_stream.errors import UnreadableError
@@ -23,11 +23,13 @@ from audit_stream.storage.durable import Disk
 from audit_stream.storage.snapshot import Snapshot, may_begin_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
     from typing import BinaryIO
 
+    from audit_stream.checkpoint import SignedCheckpoint
     from audit_stream.pins import Pin
+    from audit_stream.roots import Roots
 
     Progress = Callable[[int, int], None]
     """Called with (bytes checked, bytes in all; 0 when unknown)."""
@@ -57,7 +59,8 @@ class VerifyResult(NamedTuple):
         torn_tail_bytes: how many bytes follow the last LF.
         clock_regressions: how many events are older than the event before them.
         pinned: what vouches for the end: `{"by", "event_id", "hash"}`, or None.
-        since_event_id: events up to this one were taken from a pin and not read again.
+        since_event_id: events up to this one were taken from a pin or a checkpoint and not read
+            again.
         whole_bytes: the size up to the last LF of the events that check.
     """
 
@@ -96,12 +99,33 @@ class Expectations(NamedTuple):
         at_least: how many events there must be at least; with `head`, which event has that hash.
         pin: the head that was verified last.
         since_pin: take the events up to the pin's for checked.
+        checkpoints: what was signed, and is believed.
+        since_checkpoint: take the events up to the furthest checkpoint's for checked.
     """
 
     head: str | None = None
     at_least: int | None = None
     pin: Pin | None = None
     since_pin: bool = False
+    checkpoints: tuple[SignedCheckpoint, ...] = ()
+    since_checkpoint: bool = False
+
+    @property
+    def furthest(self) -> SignedCheckpoint | None:
+        """The checkpoint that vouches for most."""
+        return max(
+            self.checkpoints,
+            key=lambda signed: (signed.checkpoint.size, signed.time or ""),
+            default=None,
+        )
+
+    def roots(self) -> Roots | None:
+        """What takes the Merkle roots that the checkpoints are to be held against."""
+        if not self.checkpoints:
+            return None
+        from audit_stream.roots import Roots
+
+        return Roots({signed.checkpoint.size for signed in self.checkpoints})
 
     def watch(self) -> set[int | str]:
         """Return the event numbers and hashes that the walk is to look out for."""
@@ -112,6 +136,8 @@ class Expectations(NamedTuple):
             wanted.add(self.at_least)
         if self.pin is not None and self.pin.event_id:
             wanted.add(self.pin.event_id)
+        if self.furthest is not None:
+            wanted.add(self.furthest.checkpoint.size)
         return wanted
 
 
@@ -128,6 +154,8 @@ def verify_snapshot(
     path: str | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
+    start: Verifier | None = None,
+    roots: Roots | None = None,
 ) -> VerifyResult:
     """Give the verdict on a snapshot. Constant memory, whatever its size.
 
@@ -136,13 +164,17 @@ def verify_snapshot(
             process does the work.
         jobs: how many processes to use at most.
         progress: called now and then.
+        start: where to go on from, with a sink or without; None lets the expectations decide.
+        roots: takes the lines of a whole walk that check, in place of what the checkpoints ask.
 
     Raises:
         UnreadableError: the file was cut or replaced while it was read.
     """
-    verifier = _starting_point(snapshot, expectations)
-    start, since = verifier.offset, verifier.head.count
-    jobs = min(jobs, -(-(snapshot.whole - start) // RANGE_SIZE))
+    verifier = start or _starting_point(snapshot, expectations)
+    since = verifier.head.count
+    if verifier.sink is None and not since:
+        _attach(verifier, roots or expectations.roots())
+    jobs = min(jobs, -(-(snapshot.whole - verifier.offset) // RANGE_SIZE))
     if path is not None and jobs > 1:
         _walk_with_processes(snapshot, verifier, path, jobs, progress)
     _walk(snapshot, verifier, progress)
@@ -158,7 +190,7 @@ def verify_stream(
     progress: Progress | None = None,
 ) -> VerifyResult:
     """Give the verdict on a ledger that comes through a pipe, in one process."""
-    verifier = Verifier(watch=expectations.watch())
+    verifier = Verifier(watch=expectations.watch(), sink=expectations.roots())
     rest: list[bytes] = []
     size = torn = 0
     while data := stream.read(BLOCK_SIZE):
@@ -215,7 +247,8 @@ def _walk_with_processes(
     # Forking starts at once, but only a process without threads may do it safely.
     safe = sys.platform == "linux" and threading.active_count() == 1
     context = multiprocessing.get_context("fork" if safe else "spawn")
-    task = (path, snapshot.identity, snapshot.whole, verifier.watch)
+    sizes = None if verifier.sink is None else cast("Roots", verifier.sink).sizes
+    task = (path, snapshot.identity, snapshot.whole, verifier.watch, sizes)
     try:
         with ProcessPoolExecutor(
             jobs, mp_context=context, initializer=_start_worker, initargs=task
@@ -243,10 +276,16 @@ def _in_order(pool: Executor, ranges: Iterator[tuple[int, int]], ahead: int) -> 
         yield segment
 
 
-_worker: tuple[Snapshot, frozenset[int | str]]
+_worker: tuple[Snapshot, frozenset[int | str], frozenset[int] | None]
 
 
-def _start_worker(path: str, identity: object, whole: int, watch: frozenset[int | str]) -> None:
+def _start_worker(
+    path: str,
+    identity: object,
+    whole: int,
+    watch: frozenset[int | str],
+    sizes: frozenset[int] | None,
+) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     gc.disable()  # decoded lines form no cycles
@@ -264,14 +303,19 @@ def _start_worker(path: str, identity: object, whole: int, watch: frozenset[int 
         # A file that is gone or replaced cannot be read; the parent holds the right one open.
         return disk.read_at(fd, size, offset)
 
-    _worker = (Snapshot(read_at, whole, whole=whole), watch)
+    _worker = (Snapshot(read_at, whole, whole=whole), watch, sizes)
 
 
 def _check_range(bounds: tuple[int, int]) -> Segment:
     """Check the lines that start inside a range, which neither end need respect."""
-    snapshot, watch = _worker
+    snapshot, watch, sizes = _worker
     start, end = (snapshot.line_start_from(bound) for bound in bounds)
-    verifier = Verifier(None if start else GENESIS, start, watch=watch)
+    roots: Roots | None = None
+    if sizes is not None:
+        from audit_stream.roots import Roots as Taker
+
+        roots = Taker(sizes)
+    verifier = Verifier(None if start else GENESIS, start, watch=watch, sink=roots)
     _walk(Snapshot(snapshot.read_at, end, whole=end), verifier, None)
     return verifier.segment()
 
@@ -318,6 +362,7 @@ def _held_against(verifier: Verifier, expectations: Expectations) -> tuple[str, 
     failures = [
         failure
         for failure in (
+            _against_checkpoints(verifier, expectations),
             _against_pin(verifier, expectations.pin),
             _against_expected(verifier, expectations),
         )
@@ -335,6 +380,28 @@ def _against_pin(verifier: Verifier, pin: Pin | None) -> tuple[str, str] | None:
     seen = verifier.seen.get(pin.event_id)
     if seen is None or seen.hash != pin.hash:
         return "rewritten", f"event #{pin.event_id} is not the one that the pin has seen"
+    return None
+
+
+def _against_checkpoints(verifier: Verifier, expected: Expectations) -> tuple[str, str] | None:
+    count = verifier.head.count
+    roots = None if verifier.sink is None else cast("Roots", verifier.sink).at
+    good = 0
+    for signed in sorted(expected.checkpoints, key=lambda signed: signed.checkpoint.size):
+        size = signed.checkpoint.size
+        if count < size:
+            return "truncated", f"the checkpoint has signed {size} events, the ledger has {count}"
+        if roots is not None and roots[size] != signed.checkpoint.root:
+            still = f"; the first {good} still are" if good else ""
+            return "rewritten", (
+                f"the first {size} events are not the ones that the checkpoint has signed{still}"
+            )
+        good = size
+    furthest = expected.furthest
+    if furthest is None or furthest.chain_head is None or good == 0:
+        return None
+    if verifier.seen.get(good) != Head(good, furthest.chain_head):
+        return "rewritten", f"event #{good} does not have the hash that the checkpoint names"
     return None
 
 
@@ -364,10 +431,30 @@ def _vouching(verifier: Verifier, expectations: Expectations) -> dict[str, Any] 
         witnesses.append((number, "expect-head", expectations.head))
     if expectations.pin is not None:
         witnesses.append((expectations.pin.event_id, "pin", expectations.pin.hash))
+    signed = expectations.furthest
+    if signed is not None and signed.checkpoint.size >= max(witnesses, default=(0,))[0]:
+        return _naming(signed, verifier)
     if not witnesses:
         return None
     number, by, hash_ = max(witnesses, key=lambda witness: (witness[0], witness[2] is not None))
     return {"by": by, "event_id": number, "hash": hash_}
+
+
+def _naming(signed: SignedCheckpoint, verifier: Verifier) -> dict[str, Any]:
+    """Name a checkpoint, and say how far it reaches."""
+    checkpoint = signed.checkpoint
+    return {
+        "by": "checkpoint",
+        "event_id": checkpoint.size,
+        "hash": signed.chain_head,
+        "origin": checkpoint.origin,
+        "root": checkpoint.root.hex(),
+        "time": signed.time,
+        "keys": [str(key) for key in signed.log_keys],
+        "cosigned_by": [str(found.key) for found in signed.cosignatures],
+        "timestamps": [{"by": name, "time": time.isoformat()} for name, time in signed.timestamps],
+        "unsigned": verifier.head.count - checkpoint.size,
+    }
 
 
 def _starting_point(snapshot: Snapshot, expectations: Expectations) -> Verifier:
@@ -378,19 +465,46 @@ def _starting_point(snapshot: Snapshot, expectations: Expectations) -> Verifier:
     any part of it.
     """
     watch = expectations.watch()
-    pin = expectations.pin
-    if (
-        not expectations.since_pin
-        or pin is None
-        or pin.event_id == 0
-        or expectations.head is not None
-        or expectations.at_least is not None
-        or snapshot.whole < pin.byte_offset
-        or snapshot.read_at(1, pin.byte_offset - 1) != b"\n"
-    ):
-        return Verifier(watch=watch)
-    line = snapshot.line_ending_at(pin.byte_offset)
-    behind = Verifier(None, pin.byte_offset - len(line), watch=watch)
-    if not behind.feed(line) or behind.head != Head(pin.event_id, pin.hash):
-        return Verifier(watch=watch)
-    return behind
+    place = None
+    if expectations.head is None and expectations.at_least is None:
+        pin = expectations.pin
+        if expectations.since_checkpoint:
+            place = _behind_checkpoints(snapshot, expectations) if pin is None else None
+        elif expectations.since_pin and pin is not None and not expectations.checkpoints:
+            place = pin.byte_offset, Head(pin.event_id, pin.hash)
+    return (place and behind(snapshot, *place, watch)) or Verifier(watch=watch)
+
+
+def _behind_checkpoints(snapshot: Snapshot, expectations: Expectations) -> tuple[int, Head] | None:
+    """Return where the furthest checkpoint ends, if every checkpoint names the event that now
+    stands at its end: their roots are out of reach from there."""
+    place = None
+    for signed in sorted(expectations.checkpoints, key=lambda signed: signed.checkpoint.size):
+        size = signed.checkpoint.size
+        if size == 0:
+            continue
+        if signed.chain_head is None:
+            return None
+        place = snapshot.offset_after(size), Head(size, signed.chain_head)
+        if behind(snapshot, *place) is None:
+            return None
+    return place
+
+
+def behind(
+    snapshot: Snapshot, offset: int, head: Head, watch: Iterable[int | str] = ()
+) -> Verifier | None:
+    """Return a verifier that stands behind the line that ends at `offset`, if that is a valid
+    event and gives `head`."""
+    if not 0 < offset <= snapshot.whole or snapshot.read_at(1, offset - 1) != b"\n":
+        return None
+    line = snapshot.line_ending_at(offset)
+    verifier = Verifier(None, offset - len(line), watch=watch)
+    return verifier if verifier.feed(line) and verifier.head == head else None
+
+
+def _attach(verifier: Verifier, roots: Roots | None) -> None:
+    """Have `roots` take the lines that a verifier, which has met none yet, will check."""
+    if roots is not None:
+        verifier.sink = roots
+        roots.start(verifier.head.count)

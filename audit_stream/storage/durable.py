@@ -69,6 +69,27 @@ class Disk:
         """Give a file another name, taking the place of what had it."""
         os.replace(path, target)
 
+    def open_update(self, path: str) -> int:
+        """Open for reading and for `write_at`, created with mode 0600 (minus umask) if missing."""
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
+
+    def create_secret(self, path: str, data: bytes) -> None:
+        """Make a new file that only its owner may read, durable with its directory on return.
+
+        Raises FileExistsError when `path` is there already.
+        """
+        fd = self.create_new(path)
+        try:
+            self.write_all(fd, data)
+            self.sync_data(fd)
+        except BaseException:
+            self.close(fd)
+            self.remove(path)
+            raise
+        self.close(fd)
+        self.sync_directory(path)
+
     def close(self, fd: int) -> None:
         os.close(fd)
 
@@ -101,6 +122,17 @@ class Disk:
         written = self.write(fd, data)
         while written < len(data):
             written += self.write(fd, memoryview(data)[written:])
+
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        """Overwrite at `offset`; for a descriptor of `open_update`."""
+        view = memoryview(data)
+        while view:
+            if sys.platform == "win32":
+                os.lseek(fd, offset, os.SEEK_SET)
+                written = os.write(fd, view)
+            else:
+                written = os.pwrite(fd, view, offset)
+            view, offset = view[written:], offset + written
 
     def sync_data(self, fd: int) -> None:
         """Return once the file's data and size are on stable storage."""
