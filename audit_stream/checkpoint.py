@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from audit_stream import note
 from audit_stream.encoding import from_base64, from_decimal, to_base64
@@ -95,6 +95,19 @@ class SignedCheckpoint(NamedTuple):
         """The log's own clock, where the checkpoint is one that a ledger signed."""
         head = self._head()
         return head.time if head else None
+
+    def vouchers(self) -> dict[str, Any]:
+        """Who vouches for it, as reports say it: JSON values, times in RFC 3339."""
+        return {
+            "keys": [str(key) for key in self.log_keys],
+            "cosigned": [
+                {"key": str(found.key), "time": _posix_time(found.time or 0)}
+                for found in self.cosignatures
+            ],
+            "timestamps": [
+                {"by": name, "time": time.isoformat()} for name, time in self.timestamps
+            ],
+        }
 
     def _head(self) -> Head | None:
         try:
@@ -204,6 +217,14 @@ def rewritten(signed: int) -> ForkError:
     return ForkError(
         f"the first {signed} events are not the ones that were signed: the ledger was rewritten"
     )
+
+
+def _posix_time(seconds: int) -> str:
+    """RFC 3339, or the bare number where no year of four digits can say it."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (OverflowError, OSError, ValueError):
+        return str(seconds)
 
 
 def _is_time(text: str) -> bool:

@@ -22,9 +22,15 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from audit_stream import note
+from audit_stream import note, transport
 from audit_stream.checkpoint import Timestamp
-from audit_stream.errors import InputError, MalformedError, MissingExtraError, SignatureError
+from audit_stream.errors import (
+    InputError,
+    MalformedError,
+    MissingExtraError,
+    SignatureError,
+    TransportError,
+)
 from audit_stream.note import Note, Signature
 
 REQUEST_TYPE = "application/timestamp-query"
@@ -68,6 +74,19 @@ def accept_response(query: Query, response: bytes, name: str) -> Signature:
     if parsed.tst_info.nonce != query.nonce:
         raise SignatureError("the timestamp answers another request")
     return Signature(name, _key_id(name), parsed.time_stamp_token())
+
+
+def stamped(data: bytes, url: str) -> bytes:
+    """The signed note with a token that the authority at `url` made for it just now.
+
+    The authority is called in the note what its host is called. Raises `InputError`,
+    `TransportError`, `MalformedError`, `SignatureError`, `MissingExtraError`.
+    """
+    query = make_query(note.parse(data).text)
+    reply = transport.post(url, query.der, REQUEST_TYPE)
+    if reply.status != 200:
+        raise TransportError(f"{url}: the timestamping authority answered {reply.status}")
+    return add_timestamp(data, accept_response(query, reply.body, transport.host_of(url)))
 
 
 def add_timestamp(data: bytes, token: Signature) -> bytes:

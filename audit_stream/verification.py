@@ -450,9 +450,7 @@ def _naming(signed: SignedCheckpoint, verifier: Verifier) -> dict[str, Any]:
         "origin": checkpoint.origin,
         "root": checkpoint.root.hex(),
         "time": signed.time,
-        "keys": [str(key) for key in signed.log_keys],
-        "cosigned_by": [str(found.key) for found in signed.cosignatures],
-        "timestamps": [{"by": name, "time": time.isoformat()} for name, time in signed.timestamps],
+        **signed.vouchers(),
         "unsigned": verifier.head.count - checkpoint.size,
     }
 

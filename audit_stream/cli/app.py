@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "audit-stream"
-RECORD, READ, CHECK, RUN = "Record", "Read", "Check", "Run"
+RECORD, READ, CHECK, SIGN, RUN = "Record", "Read", "Check", "Sign", "Run"
 """The groups of `--help`."""
 
 # Typer carries a Click of its own from 0.24 on and does not export this base class.
@@ -48,6 +48,12 @@ _HOMES = {
     "stats": "stats",
     "kinds": "kinds",
     "verify": "verify",
+    "checkpoint": "checkpoint",
+    "prove": "prove",
+    "prove-extends": "prove",
+    "check-proof": "prove",
+    "key": "key",
+    "witness": "witness",
     "serve": "serve",
     "token": "token",
 }

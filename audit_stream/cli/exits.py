@@ -66,6 +66,11 @@ def warn(message: str) -> None:
     _say(f"warning: {message}")
 
 
+def note(message: str) -> None:
+    """Print one line on stderr that is neither an error nor a warning."""
+    _say(message)
+
+
 def _say(message: str) -> None:
     try:
         sys.stderr.write(one_line(message) + "\n")

@@ -73,3 +73,23 @@ AnyKindOption = Annotated[
     bool, typer.Option("--any-kind", help="Allow every kind of the right form.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+VerifierKeyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        metavar="VKEY",
+        help="The log's public key, name+hash+base64, as `key new` prints it. Repeatable.",
+    ),
+]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="FILE",
+        help="Whom to believe: logs, witnesses and the quorum (C2SP tlog-policy). With --key, "
+        "the key stands in place of the policy's logs.",
+    ),
+]
+KeyFileOption = Annotated[
+    str, typer.Option("--key", metavar="FILE", help="The private key file that `key new` made.")
+]

@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -17,8 +17,10 @@ from audit_stream.cli import app as application
 from audit_stream.cli import exits
 from audit_stream.cli.append_options import LEDGER_VARIABLE
 from audit_stream.cli.forms import use_colour
+from audit_stream.cli.parameters import PolicyOption, VerifierKeyOption
+from audit_stream.cli.progress import ProgressBar
 from audit_stream.cli.streams import Output, is_terminal, safe
-from audit_stream.errors import AuditStreamError, InputError
+from audit_stream.errors import AuditStreamError, InputError, SignatureError
 from audit_stream.ledger import Ledger
 from audit_stream.verification import (
     NOTHING_VOUCHES,
@@ -29,6 +31,7 @@ from audit_stream.verification import (
 )
 
 if TYPE_CHECKING:
+    from audit_stream.checkpoint import SignedCheckpoint
     from audit_stream.verification import Progress
 
 _WORST_FIRST = (exits.FAILED, exits.MACHINE, exits.USAGE, exits.TORN, exits.OK)
@@ -89,20 +92,48 @@ def register(app: typer.Typer) -> None:
         since_pin: Annotated[
             bool, typer.Option("--since-pin", help="With --pin: check only what is new.")
         ] = False,
+        checkpoint: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="FILE",
+                help="The ledger must begin with exactly what this checkpoint signed; "
+                "LEDGER.checkpoints if a key but no file is given. Repeatable.",
+            ),
+        ] = None,
+        key: VerifierKeyOption = None,
+        policy: PolicyOption = None,
+        since_checkpoint: Annotated[
+            bool,
+            typer.Option(
+                "--since-checkpoint", help="Check only what follows the furthest checkpoint."
+            ),
+        ] = False,
+        tsa_cert: Annotated[
+            str | None,
+            typer.Option(
+                metavar="FILE",
+                help="A checkpoint must carry a timestamp that these PEM certificates verify.",
+            ),
+        ] = None,
     ) -> int:
         """Check every line: canonical form, event_id, prev_hash, hash. Any changed bit is found."""
         # Not Typer's `envvar`, which would split a path at its spaces.
         ledgers = ledgers or [os.environ.get(LEDGER_VARIABLE, "")]
         if not all(ledgers):
             raise InputError(f"LEDGER is missing; name the ledger file, or set {LEDGER_VARIABLE}")
-        _check_usage(ledgers, expect_head, expect_count, pin, since_pin)
+        outside = _Outside(
+            expect_head,
+            expect_count,
+            pin,
+            since_pin,
+            _Signed(tuple(checkpoint or ()), tuple(key or ()), policy, since_checkpoint, tsa_cert),
+        )
+        _check_usage(ledgers, outside)
         codes = []
         for ledger in ledgers:
             try:
-                with _Progress(ledger, show=not quiet and is_terminal(2)) as progress:
-                    result = _verify(
-                        ledger, expect_head, expect_count, pin, since_pin, jobs, progress
-                    )
+                with ProgressBar(show=not quiet and is_terminal(2)) as progress:
+                    result = _verify(ledger, outside, jobs, progress)
                 if not quiet:
                     _print(ledger, result, pin, as_json)
                 codes.append(result.exit_code)
@@ -112,34 +143,51 @@ def register(app: typer.Typer) -> None:
         return min(codes, key=_WORST_FIRST.index)
 
 
-def _check_usage(
-    ledgers: list[str],
-    expect_head: str | None,
-    expect_count: int | None,
-    pin: str | None,
-    since_pin: bool,
-) -> None:
-    if len(ledgers) > 1 and (expect_head, expect_count, pin) != (None, None, None):
+class _Signed(NamedTuple):
+    """What the command line says about signatures."""
+
+    files: tuple[str, ...]
+    keys: tuple[str, ...]
+    policy: str | None
+    since: bool
+    certificates: str | None
+
+    def wanted(self) -> bool:
+        # An empty value, such as an unset variable's, is a mistake and no way to ask for nothing.
+        return self != _Signed((), (), None, since=False, certificates=None)
+
+
+class _Outside(NamedTuple):
+    """What the command line says that the ledger must hold up to."""
+
+    expect_head: str | None
+    expect_count: int | None
+    pin: str | None
+    since_pin: bool
+    signed: _Signed
+
+
+def _check_usage(ledgers: list[str], outside: _Outside) -> None:
+    if len(ledgers) > 1 and outside[:3] != (None, None, None):
         raise InputError("pins and expectations go with one ledger only")
-    if since_pin and pin is None:
+    if len(ledgers) > 1 and outside.signed.wanted():
+        raise InputError("checkpoints go with one ledger only")
+    if outside.since_pin and outside.pin is None:
         raise InputError("--since-pin goes with --pin FILE")
-    if expect_head is not None and re.fullmatch("[0-9a-fA-F]{64}", expect_head) is None:
+    if outside.since_pin and outside.signed.since:
+        raise InputError("--since-pin does not go with --since-checkpoint")
+    head = outside.expect_head
+    if head is not None and re.fullmatch("[0-9a-fA-F]{64}", head) is None:
         raise InputError("--expect-head: expected 64 hex digits")
 
 
-def _verify(
-    path: str,
-    expect_head: str | None,
-    expect_count: int | None,
-    pin: str | None,
-    since_pin: bool,
-    jobs: int | None,
-    progress: Progress,
-) -> VerifyResult:
+def _verify(path: str, outside: _Outside, jobs: int | None, progress: Progress) -> VerifyResult:
+    believed = _believed(path, outside.signed) if outside.signed.wanted() else ()
+    expect_head = outside.expect_head.lower() if outside.expect_head else None
     if path == "-" or _is_pipe(path):
-        if pin is not None:
+        if outside.pin is not None:
             raise InputError("--pin needs a ledger file, not a pipe")
-        expected = Expectations(expect_head.lower() if expect_head else None, expect_count)
+        expected = Expectations(expect_head, outside.expect_count, checkpoints=believed)
         try:
             with open(0 if path == "-" else path, "rb", closefd=path != "-") as stream:
                 return verify_stream(stream, expected, progress=progress)
@@ -151,12 +199,37 @@ def _verify(
     with Ledger(path, settings=Settings()) as ledger:
         return ledger.verify(
             expect_head=expect_head,
-            expect_count=expect_count,
-            pin=pin,
-            since_pin=since_pin,
+            expect_count=outside.expect_count,
+            pin=outside.pin,
+            since_pin=outside.since_pin,
+            checkpoints=believed,
+            since_checkpoint=outside.signed.since,
             jobs=jobs or default_jobs(),
             progress=progress,
         )
+
+
+def _believed(ledger: str, signed: _Signed) -> tuple[SignedCheckpoint, ...]:
+    """The checkpoints that the command line names and that its keys make believable; not none."""
+    from audit_stream.checkpoints import CHECKPOINTS, believe
+    from audit_stream.cli.trust import load_policy, read_file
+    from audit_stream.storage.beside import beside
+
+    policy = load_policy(signed.keys, signed.policy)
+    certificates = None if signed.certificates is None else read_file(signed.certificates)
+    files = signed.files
+    if not files:
+        if ledger == "-":
+            raise InputError("stdin has no checkpoints beside it; name them with --checkpoint")
+        files = (beside(ledger, CHECKPOINTS),)
+        if not os.path.exists(files[0]):
+            raise SignatureError(
+                f"{files[0]}: no signed checkpoint there, so nothing is vouched for"
+            )
+    believed: list[SignedCheckpoint] = []
+    for file in files:
+        believed += believe(file, read_file(file), policy, certificates=certificates)
+    return tuple(believed)
 
 
 def _is_pipe(path: str) -> bool:
@@ -198,7 +271,8 @@ def _details(result: VerifyResult, pin: str | None) -> list[tuple[str, str]]:
         details.append(("at byte", f"{result.byte_offset:,}"))
     checked = f"{result.checked:,} event{'s' if result.checked != 1 else ''}"
     if result.since_event_id:
-        checked += f", of which {result.checked - result.since_event_id:,} since the pin"
+        mark = "checkpoint" if (result.pinned or {}).get("by") == "checkpoint" else "pin"
+        checked += f", of which {result.checked - result.since_event_id:,} since the {mark}"
     details.append(("checked", checked))
     if result.latest_hash is not None:
         good = "" if result.valid else "last good: "
@@ -213,6 +287,8 @@ def _details(result: VerifyResult, pin: str | None) -> list[tuple[str, str]]:
         details.append(
             ("pinned", f"up to event {result.pinned['event_id']:,}, by {result.pinned['by']}")
         )
+        if result.pinned["by"] == "checkpoint":
+            details += _signatures(result.pinned)
     elif result.valid and pin is not None:
         note = f"{NOTHING_VOUCHES} yet; from now on {pin} does, kept where others cannot write"
         details.append(("note", note))
@@ -221,55 +297,20 @@ def _details(result: VerifyResult, pin: str | None) -> list[tuple[str, str]]:
     return details
 
 
-class _Progress:
-    """A bar with rate and time left on stderr, once a walk has taken half a second."""
-
-    def __init__(self, ledger: str, *, show: bool) -> None:
-        self._ledger = ledger
-        self._show = show
-        self._bar: object = None
-        self._started = 0.0
-
-    def __enter__(self) -> Progress:
-        import time
-
-        self._started = time.monotonic()
-        return self._update if self._show else _ignore
-
-    def _update(self, done: int, total: int) -> None:
-        import time
-
-        if self._bar is None:
-            if time.monotonic() - self._started < 0.5:
-                return
-            from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                DownloadColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-                TransferSpeedColumn,
-            )
-
-            self._bar = Progress(
-                TextColumn("verifying"),
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("verify", total=total or None, completed=done)
-        self._bar.update(self._task, completed=done)  # type: ignore[attr-defined]
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()  # type: ignore[attr-defined]
-            sys.stderr.flush()
-
-
-def _ignore(done: int, total: int) -> None:
-    pass
+def _signatures(pinned: dict[str, Any]) -> list[tuple[str, str]]:
+    details = [("log", pinned["origin"])]
+    if pinned["time"] is not None:
+        details.append(("at", f"{pinned['time']} by the log's own clock"))
+    details += [
+        ("cosigned", f"by {found['key']} at {found['time']}") for found in pinned["cosigned"]
+    ]
+    details += [
+        ("stamped", f"by {stamp['by']} at {stamp['time']}") for stamp in pinned["timestamps"]
+    ]
+    unsigned = pinned["unsigned"]
+    after = {
+        0: "no event after it",
+        1: "1 event after it is unsigned",
+    }.get(unsigned, f"{unsigned:,} events after it are unsigned")
+    details.append(("note", f"signed up to event {pinned['event_id']:,}; {after}"))
+    return details
