@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from audit_stream import merkle, note, proof, signing, timestamps, verification
+from audit_stream import merkle, note, proof, signing, timestamps, verification, witness
 from audit_stream.chain import ZERO_HASH, Verifier
 from audit_stream.chain import Head as ChainHead
 from audit_stream.checkpoint import (
@@ -54,6 +54,7 @@ from audit_stream.roots import Roots
 from audit_stream.storage.beside import beside
 from audit_stream.storage.hash_file import HashFile
 from audit_stream.storage.journal import Journal, split_records
+from audit_stream.witness import Answer
 
 if TYPE_CHECKING:
     from audit_stream.policy import Policy
@@ -164,16 +165,50 @@ class Checkpoints:
             writer.append(data)
             return data
 
-    def add(self, data: bytes) -> None:
-        """Stores the last checkpoint again with more signatures.
-
-        Raises `InputError` when `data` is not the last checkpoint.
-        """
+    def add(self, data: bytes) -> bool:
+        """Stores the last checkpoint again with more signatures; false when `data` is not the
+        last one (any more), since the last record is what the next checkpoint must extend."""
         text = note.parse(data).text
         with self._journal.writing() as writer:
             if writer.last is None or note.parse(writer.last).text != text:
-                raise InputError(f"{self.path}: this is not the last checkpoint there (any more)")
+                return False
             writer.append(data)
+            return True
+
+    def request(self, old_size: int, data: bytes | None = None) -> bytes:
+        """What to send to a witness that has cosigned `old_size` events, to have the signed note
+        `data` or the last one cosigned (tlog-witness, "add-checkpoint"). Raises as `prove`."""
+        data, checkpoint = self._checkpoint(data)
+        hashes = self.consistency(old_size, checkpoint)
+        return witness.format_request(witness.Request(old_size, tuple(hashes), data))
+
+    def cosigned(
+        self,
+        ask: Callable[[bytes], Answer],
+        witnesses: tuple[VerifierKey, ...],
+        *,
+        verify: Verify = signing.verify,
+    ) -> bytes:
+        """The last checkpoint with the cosignatures of a witness, asked through `ask`.
+
+        Raises:
+            ForkError: the witness has seen another ledger, or more of this one.
+            ProofError, SignatureError: it does not accept the proof, or the log's signature;
+                or its answer has no valid cosignature by `witnesses`.
+            TransportError: it answered nonsense. Else as `prove`.
+        """
+        data, checkpoint = self._checkpoint(None)
+        answer = ask(self.request(0, data))
+        if answer.status == 409 and answer.content_type == witness.TREE_SIZE:
+            known = witness.parse_size(answer.body)
+            if known > checkpoint.size:
+                raise ForkError(
+                    f"the witness has cosigned {known} events, the last checkpoint has"
+                    f" {checkpoint.size}: was the ledger put back to an older state?"
+                )
+            answer = ask(self.request(known, data))
+        witness.raise_refusal(answer)
+        return witness.add_cosignatures(data, answer.body, witnesses, verify)
 
     def _parse(self, data: bytes, key: VerifierKey, verify: Verify) -> Checkpoint:
         """The last checkpoint. Its signatures by `key` must be valid; after a change of keys

@@ -18,7 +18,14 @@ from typing import NamedTuple
 from audit_stream import merkle, note
 from audit_stream.checkpoint import Checkpoint, open_checkpoint, parse_text
 from audit_stream.encoding import from_decimal, from_hash_lines, hash_lines
-from audit_stream.errors import MalformedError, ProofError, SignatureError
+from audit_stream.errors import (
+    AuditStreamError,
+    ForkError,
+    MalformedError,
+    ProofError,
+    SignatureError,
+    TransportError,
+)
 from audit_stream.note import COSIGNATURE_V1, Note, Signature, Signer, VerifierKey, Verify
 from audit_stream.policy import Policy
 
@@ -136,6 +143,28 @@ def cosign(accepted: Accepted, key: VerifierKey, signer: Signer, timestamp: int)
     """The cosignature (tlog-cosignature), once the state is stored. `timestamp`: POSIX seconds."""
     signature = note.sign(accepted.note.text, key, signer, timestamp)
     return Answer(200, TEXT, str(signature).encode())
+
+
+def parse_size(body: bytes) -> int:
+    """Reads how much a witness has cosigned, from the body of its 409. Raises `MalformedError`."""
+    text = body.decode("ascii", "replace").removesuffix("\n")
+    return from_decimal(text, "the witness's size")
+
+
+def raise_refusal(answer: Answer) -> None:
+    """Raises what a refusal means to the log that asked; returns when the answer is none.
+
+    `ForkError` (409), `ProofError` (422), `SignatureError` (403), else `TransportError`.
+    """
+    if answer.status == 200:
+        return
+    said = ascii(answer.body[:200].decode("utf-8", "replace").strip())
+    kinds: dict[int, type[AuditStreamError]] = {
+        409: ForkError,
+        422: ProofError,
+        403: SignatureError,
+    }
+    raise kinds.get(answer.status, TransportError)(f"the witness answers {answer.status}: {said}")
 
 
 def add_cosignatures(
