@@ -160,7 +160,12 @@ def open_checkpoint(data: bytes, policy: Policy, verify: Verify) -> SignedCheckp
     `MalformedError`; `SignatureError` when no listed log signed it or a known key's signature is
     not valid; `QuorumError` when the quorum is not met.
     """
-    parsed = note.parse(data)
+    try:
+        parsed = note.parse(data)
+    except MalformedError:
+        if _is_text(data) or _is_text(data.removesuffix(b"\n")):
+            raise SignatureError("the checkpoint is not signed") from None
+        raise
     checkpoint = parse_text(parsed.text)
     origin = checkpoint.origin
     if policy.logs and all(key.name != origin for key in policy.logs):
@@ -182,6 +187,15 @@ def open_checkpoint(data: bytes, policy: Policy, verify: Verify) -> SignedCheckp
             f" the checkpoint has valid ones by {names}"
         )
     return SignedCheckpoint(checkpoint, parsed, log_keys, cosignatures)
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether this is a checkpoint's text alone, every signature line having been taken away."""
+    try:
+        parse_text(data)
+    except MalformedError:
+        return False
+    return True
 
 
 def check_successor(
