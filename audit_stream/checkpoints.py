@@ -50,6 +50,7 @@ from audit_stream.errors import (
     SignatureError,
 )
 from audit_stream.note import Note, Signer, VerifierKey, Verify
+from audit_stream.policy import Policy, trust
 from audit_stream.roots import Roots
 from audit_stream.storage.beside import beside
 from audit_stream.storage.hash_file import HashFile
@@ -57,7 +58,6 @@ from audit_stream.storage.journal import Journal, split_records
 from audit_stream.witness import Answer
 
 if TYPE_CHECKING:
-    from audit_stream.policy import Policy
     from audit_stream.storage import Engine
     from audit_stream.storage.durable import Disk
     from audit_stream.storage.snapshot import Snapshot
@@ -146,6 +146,7 @@ class Checkpoints:
             SignatureError: the signer's signature is not valid.
             LedgerNotFoundError, UnreadableError, StorageError: nothing was signed.
         """
+        trust(key)  # a witness's key has no business here
         self._engine.snapshot().close()  # a ledger that is not there leaves no file behind
         with self._journal.writing() as writer:
             previous = self._parse(writer.last, key, verify) if writer.last else None

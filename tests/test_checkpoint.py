@@ -38,7 +38,7 @@ from tests.signed import (
     store,
 )
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "notes.json").read_text())
+VECTORS = json.loads((Path(__file__).parent / "known" / "notes.json").read_text())
 ARCHE = VECTORS["arche2025h1"]
 LINES = event_lines(11)
 HEAD = parse_head(checkpoint(LINES))

@@ -20,7 +20,7 @@ from audit_stream.errors import ProofError
 from audit_stream.merkle import TreeRange
 from tests.signed import event_lines, store
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "merkle.json").read_text())
+VECTORS = json.loads((Path(__file__).parent / "known" / "merkle.json").read_text())
 LEAVES = [bytes.fromhex(leaf) for leaf in VECTORS["leaves"]]
 ROOTS = [bytes.fromhex(root) for root in VECTORS["roots"]]
 

@@ -15,7 +15,7 @@ from audit_stream.note import COSIGNATURE_V1, ED25519, Note, Signature, Verifier
 from audit_stream.signing import parse_private_key, verify
 from tests.signed import LOG, WITNESSES, flips, private_key, signed
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "notes.json").read_text())
+VECTORS = json.loads((Path(__file__).parent / "known" / "notes.json").read_text())
 GO, C2SP, ARCHE = VECTORS["go"], VECTORS["c2sp"], VECTORS["arche2025h1"]
 PETER, ENOCH = note.parse_key(GO["peter_key"]), note.parse_key(GO["enoch_key"])
 TEXT = GO["text"].encode()

@@ -14,7 +14,7 @@ from audit_stream.note import COSIGNATURE_V1
 from audit_stream.policy import parse_policy, trust
 from tests.signed import LOG, WITNESSES, private_key
 
-ARCHE = json.loads((Path(__file__).parent / "vectors" / "notes.json").read_text())["arche2025h1"]
+ARCHE = json.loads((Path(__file__).parent / "known" / "notes.json").read_text())["arche2025h1"]
 X = [private_key(f"x{n}", COSIGNATURE_V1) for n in range(3)]
 Y = [private_key(f"y{n}", COSIGNATURE_V1) for n in range(3)]
 W = [str(witness.key) for witness in WITNESSES]

@@ -13,7 +13,7 @@ from audit_stream.errors import MalformedError, MissingExtraError
 from audit_stream.note import COSIGNATURE_V1, ED25519
 from tests.signed import LOG, flips
 
-GO = json.loads((Path(__file__).parent / "vectors" / "notes.json").read_text())["go"]
+GO = json.loads((Path(__file__).parent / "known" / "notes.json").read_text())["go"]
 SECRET = GO["peter_private_key"]
 
 

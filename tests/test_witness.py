@@ -26,7 +26,7 @@ from tests.signed import (
     store,
 )
 
-C2SP = json.loads((Path(__file__).parent / "vectors" / "notes.json").read_text())["c2sp"]
+C2SP = json.loads((Path(__file__).parent / "known" / "notes.json").read_text())["c2sp"]
 LINES = event_lines(40)
 ME = WITNESSES[0]
 NOW = 1_800_000_000

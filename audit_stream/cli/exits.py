@@ -32,8 +32,8 @@ _BY_BRANCH: tuple[tuple[type[errors.AuditStreamError], int], ...] = (
 
 EXIT_CODES = {
     OK: "done; the ledger is intact, or empty",
-    FAILED: "the ledger failed verification\n       (append: the head is not the expected one, or "
-    "the last line is damaged)",
+    FAILED: "the ledger, a signature or a proof failed verification\n       (append: the head is "
+    "not the expected one, or the last line is damaged)",
     USAGE: "usage error, missing or unreadable input, refused event",
     TORN: "only the tail is torn: an append was cut off, unacknowledged",
     MACHINE: "the machine failed us: disk full, I/O error, lock not to be had",

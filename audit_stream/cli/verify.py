@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import stat
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 

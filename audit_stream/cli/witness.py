@@ -13,7 +13,7 @@ import typer
 from audit_stream.cli import app as application
 from audit_stream.cli import exits
 from audit_stream.cli.parameters import KeyFileOption, LedgerArgument
-from audit_stream.cli.trust import load_private_key, print_document, read_file
+from audit_stream.cli.trust import last_note, load_private_key, print_document, read_file
 from audit_stream.errors import InputError, MalformedError
 from audit_stream.note import COSIGNATURE_V1, parse_key
 
@@ -113,17 +113,26 @@ def _register_log(group: typer.Typer) -> None:
             str, typer.Argument(metavar="ANSWER", help="What `witness cosign` printed.")
         ],
         witness_key: WitnessKeyOption,
+        checkpoint: Annotated[
+            str | None,
+            typer.Option(
+                metavar="FILE",
+                help="The checkpoint that was cosigned; the last of LEDGER.checkpoints if not "
+                "given.",
+            ),
+        ] = None,
     ) -> int:
-        """Add a witness's cosignature to the last checkpoint, and print the note."""
+        """Add a witness's cosignature to a checkpoint, and print the note. It is kept with the
+        ledger if no newer checkpoint was made meanwhile."""
         from audit_stream import signing
         from audit_stream.witness import add_cosignatures
 
         with _open(ledger) as opened:
-            last = opened.checkpoints.latest()
-            if last is None:
+            note = opened.checkpoints.latest() if checkpoint is None else last_note(checkpoint)
+            if note is None:
                 raise InputError(f"{opened.checkpoints.path}: no checkpoint yet")
-            data = add_cosignatures(last, read_file(answer), _keys(witness_key), signing.verify)
-            return _stored(opened, data)
+            keys = _keys(witness_key)
+            return _stored(opened, add_cosignatures(note, read_file(answer), keys, signing.verify))
 
     @group.command()
     def ask(
