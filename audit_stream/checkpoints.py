@@ -45,6 +45,7 @@ from audit_stream.errors import (
     InputError,
     IntegrityError,
     MalformedError,
+    NotSignedError,
     ProofError,
     QuorumError,
     SignatureError,
@@ -78,6 +79,16 @@ class _Walked(NamedTuple):
     head: ChainHead
     root: bytes
     previous_root: bytes | None
+
+
+class Consistency(NamedTuple):
+    """That the tree of `new_size` events begins with that of `old_size` (RFC 6962, 2.1.2)."""
+
+    old_size: int
+    new_size: int
+    old_root: bytes
+    new_root: bytes
+    hashes: tuple[bytes, ...]
 
 
 class Checkpoints:
@@ -114,6 +125,17 @@ class Checkpoints:
     def all(self) -> list[bytes]:
         """Every signed note, oldest first; one that gained signatures stands there again."""
         return self._journal.records()
+
+    def newest(self, count: int) -> list[bytes]:
+        """The last `count` of `all`; the cost does not depend on how many there are before."""
+        return self._journal.tail(count)
+
+    def of_size(self, size: int) -> bytes | None:
+        """The last signed note over exactly `size` events, or None."""
+        for data in reversed(self.all()):
+            if parse_text(note.parse(data).text).size == size:
+                return data
+        return None
 
     # -- signing ---------------------------------------------------------------------------
 
@@ -180,8 +202,8 @@ class Checkpoints:
         """What to send to a witness that has cosigned `old_size` events, to have the signed note
         `data` or the last one cosigned (tlog-witness, "add-checkpoint"). Raises as `prove`."""
         data, checkpoint = self._checkpoint(data)
-        hashes = self.consistency(old_size, checkpoint)
-        return witness.format_request(witness.Request(old_size, tuple(hashes), data))
+        hashes = self._joined(old_size, checkpoint.size, checkpoint).hashes
+        return witness.format_request(witness.Request(old_size, hashes, data))
 
     def cosigned(
         self,
@@ -289,13 +311,13 @@ class Checkpoints:
         """The proof file for one event, against the signed note `data` or the last one.
 
         Raises:
-            InputError: the checkpoint does not cover the event, or there is none.
+            NotSignedError: the checkpoint does not cover the event, or there is none.
             ProofError: the ledger is not the one that was signed.
             LedgerNotFoundError, UnreadableError, StorageError.
         """
         data, checkpoint = self._checkpoint(data)
         if not 1 <= event_id <= checkpoint.size:
-            raise InputError(
+            raise NotSignedError(
                 f"the checkpoint covers the events 1 to {checkpoint.size}, not {event_id};"
                 " `audit-stream checkpoint` makes a newer one"
             )
@@ -334,21 +356,29 @@ class Checkpoints:
 
         return self._proved(new.size, attempt)
 
-    def consistency(self, old_size: int, new: Checkpoint) -> list[bytes]:
-        """The proof that the first `old_size` events are a prefix of what `new` signed.
+    def consistency(self, old_size: int, new_size: int | None = None) -> Consistency:
+        """The proof that the first `new_size` events (None: all that the last checkpoint signed)
+        begin with the first `old_size`. Raises as `prove`."""
+        _, checkpoint = self._checkpoint(None)
+        return self._joined(old_size, checkpoint.size if new_size is None else new_size, checkpoint)
 
-        Raises as `prove`.
-        """
-        if not 0 <= old_size <= new.size:
-            raise InputError(f"the checkpoint covers {new.size} events, fewer than {old_size}")
+    def _joined(self, old_size: int, new_size: int, checkpoint: Checkpoint) -> Consistency:
+        if not 0 <= old_size <= new_size:
+            raise InputError(f"from {old_size} to {new_size} events: the smaller comes first")
+        if new_size > checkpoint.size:
+            raise NotSignedError(f"the checkpoint covers {checkpoint.size} events, not {new_size}")
 
-        def attempt(_: Snapshot, hashes: merkle.HashReader) -> list[bytes]:
-            path = merkle.consistency_proof(old_size, new.size, hashes)
-            old_root = merkle.tree_root(old_size, hashes)
-            merkle.check_consistency(old_size, new.size, old_root, new.root, path)
-            return path
+        def attempt(_: Snapshot, hashes: merkle.HashReader) -> Consistency:
+            old_root, new_root = (merkle.tree_root(n, hashes) for n in (old_size, new_size))
+            path = merkle.consistency_proof(old_size, new_size, hashes)
+            merkle.check_consistency(old_size, new_size, old_root, new_root, path)
+            # What the hash file says of the newer size counts for nothing until it leads to what
+            # was signed.
+            signed = merkle.consistency_proof(new_size, checkpoint.size, hashes)
+            merkle.check_consistency(new_size, checkpoint.size, new_root, checkpoint.root, signed)
+            return Consistency(old_size, new_size, old_root, new_root, tuple(path))
 
-        return self._proved(new.size, attempt)
+        return self._proved(checkpoint.size, attempt)
 
     def _proved(self, size: int, attempt: Callable[[Snapshot, merkle.HashReader], _T]) -> _T:
         """What `attempt` makes, from a hash file made anew if the one at hand leads nowhere."""
@@ -370,7 +400,9 @@ class Checkpoints:
     def _checkpoint(self, data: bytes | None) -> tuple[bytes, Checkpoint]:
         data = self.latest() if data is None else data
         if data is None:
-            raise InputError(f"{self.path}: no checkpoint yet; `audit-stream checkpoint` makes one")
+            raise NotSignedError(
+                f"{self.path}: no checkpoint yet; `audit-stream checkpoint` makes one"
+            )
         return data, parse_text(note.parse(data).text)
 
 

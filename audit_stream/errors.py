@@ -82,6 +82,12 @@ class MalformedError(InputError):
     code: ClassVar[str] = "malformed"
 
 
+class NotSignedError(InputError):
+    """There is no checkpoint, or none that reaches as far as was asked for."""
+
+    code: ClassVar[str] = "not_signed"
+
+
 class MissingExtraError(InputError):
     """An optional dependency is not installed; the message names the `pip install` that helps."""
 

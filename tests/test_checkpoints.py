@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_stream import note, proof
+from audit_stream import merkle, note, proof
 from audit_stream.checkpoint import check_successor, parse_text
 from audit_stream.checkpoints import Checkpoints, believe
 from audit_stream.errors import (
@@ -404,6 +404,34 @@ def test_any_two_checkpoints_are_joined(site: Site) -> None:
             proof.check_extension_proof(proof.parse_extension_proof(data), TRUST, verify)
     with pytest.raises(InputError, match="swap them"):
         site.checkpoints.prove_extension(notes[-1], notes[0])
+
+
+def test_any_two_sizes_are_joined(site: Site) -> None:
+    site.write(LINES[:20])
+    site.sign()
+    roots = [store(LINES[:n])[0].root() for n in range(21)]
+    for new in range(21):
+        for old in range(new + 1):
+            found = site.checkpoints.consistency(old, new)
+            assert (found.old_root, found.new_root) == (roots[old], roots[new])
+            merkle.check_consistency(old, new, roots[old], roots[new], found.hashes)
+    assert site.checkpoints.consistency(3).new_size == 20
+    for old, new in ((3, 21), (5, 4), (-1, 4)):
+        with pytest.raises(InputError):
+            site.checkpoints.consistency(old, new)
+    site.write(OTHER[:30])
+    with pytest.raises(ProofError, match="not the one that was signed"):
+        site.checkpoints.consistency(3, 5)
+
+
+def test_a_checkpoint_is_found_by_its_size(site: Site) -> None:
+    notes = []
+    for size in (5, 6, 6, 9):
+        site.write(LINES[:size])
+        notes.append(site.sign())
+    found = [site.checkpoints.of_size(size) for size in (5, 6, 9, 7)]
+    assert found == [notes[0], notes[2], notes[3], None]
+    assert site.checkpoints.newest(2) == notes[-2:]
 
 
 def test_checkpoints_of_two_logs_are_not_joined(site: Site) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from audit_stream.config import ServeSettings, Settings
+    from audit_stream.server.signing import Every
 
 DEFAULT_LEDGER = "ledger.jsonl"
 
@@ -34,6 +35,8 @@ class Flags(NamedTuple):
     tls_key: str | None = None
     verify_every: str | None = None
     pin: str | None = None
+    checkpoint_key: str | None = None
+    checkpoint_every: str | None = None
     allow_kinds: tuple[str, ...] = ()
     any_kind: bool = False
     access_log: bool = False
@@ -56,12 +59,20 @@ def run_serve(
     from audit_stream.server.options import Options
 
     settings = settle(ledger, flags, environment)
+    every = _checkpoint_every(flags)
+    if flags.checkpoint_key is not None:
+        from audit_stream.cli.trust import load_private_key
+        from audit_stream.policy import trust
+
+        trust(load_private_key(flags.checkpoint_key).key)  # fail here, and not at the first one
     options = Options(
         ledger=ledger,
         settings=settings,
         extra_kinds=flags.allow_kinds,
         any_kind=flags.any_kind,
         pin=flags.pin,
+        checkpoint_key=flags.checkpoint_key,
+        checkpoint_every=every,
         access_log=flags.access_log,
         session_key=secrets.token_bytes(32),
     )
@@ -115,6 +126,26 @@ def _duration(text: str) -> float | None:
         return parse_duration(text)
     except ValueError as error:
         raise ConfigError(f"--verify-every {error}") from None
+
+
+def _checkpoint_every(flags: Flags) -> Every:
+    """Read `1m` as a time and `1000` as a number of events."""
+    from audit_stream.config import parse_duration
+    from audit_stream.server.signing import Every
+
+    text = flags.checkpoint_every
+    if text is None:
+        return Every(seconds=60.0)
+    if flags.checkpoint_key is None:
+        raise ConfigError("--checkpoint-every goes with --checkpoint-key FILE")
+    if text.isascii() and text.isdigit() and 0 < int(text) < 10**15:
+        return Every(events=int(text))
+    try:
+        return Every(seconds=parse_duration(text))
+    except ValueError:
+        raise ConfigError(
+            f"--checkpoint-every {text!a}: expected a time like 1m, or a number of events"
+        ) from None
 
 
 def _check(serve: ServeSettings, flags: Flags) -> None:
@@ -187,6 +218,17 @@ def register(app: typer.Typer) -> None:
                 metavar="FILE", help="Hold verifications against this pin, and move it forward."
             ),
         ] = None,
+        checkpoint_key: Annotated[
+            str | None,
+            typer.Option(metavar="FILE", help="Sign the ledger by itself with this private key."),
+        ] = None,
+        checkpoint_every: Annotated[
+            str | None,
+            typer.Option(
+                metavar="TIME|N",
+                help="When: at intervals like 1m (the default), or once N events are unsigned.",
+            ),
+        ] = None,
         allow_kind: AllowKindOption = None,
         any_kind: AnyKindOption = False,
         access_log: Annotated[
@@ -208,6 +250,8 @@ def register(app: typer.Typer) -> None:
                 tls_key=tls_key,
                 verify_every=verify_every,
                 pin=pin,
+                checkpoint_key=checkpoint_key,
+                checkpoint_every=checkpoint_every,
                 allow_kinds=tuple(allow_kind or ()),
                 any_kind=any_kind,
                 access_log=access_log,

@@ -23,6 +23,7 @@ from audit_stream.server.pages import Pages
 from audit_stream.server.resource import OPEN, Method, Resource
 from audit_stream.server.routes.appending import Appending
 from audit_stream.server.routes.general import General
+from audit_stream.server.routes.proofs import Proofs
 from audit_stream.server.routes.reading import Reading
 from audit_stream.server.routes.session import Session
 from audit_stream.server.routes.statistics import Statistics
@@ -46,6 +47,10 @@ ENDPOINTS = (
     "GET /stream",
     "GET /events/stream",
     "GET /verify",
+    "GET /checkpoint",
+    "GET /checkpoints",
+    "GET /events/{event_id}/proof",
+    "GET /proof/consistency",
     "GET /stats",
     "GET /kinds",
     "GET /metrics",
@@ -121,6 +126,8 @@ def _routes(service: Service, appending: Appending) -> list[Route]:
     reading, streaming = Reading(service), Streaming(service)
     session, statistics = Session(service), Statistics(service)
 
+    proofs = Proofs(service)
+
     async def openapi(_: Request) -> Response:
         return JSONResponse(document(secured=service.guard.required))
 
@@ -136,6 +143,10 @@ def _routes(service: Service, appending: Appending) -> list[Route]:
         ("/events/stream", {"GET": Method(READ, streaming.unnamed)}),
         ("/events/{event_id}", {"GET": Method(READ, reading.one)}),
         ("/verify", {"GET": Method(READ, general.verify)}),
+        ("/checkpoint", {"GET": Method(READ, proofs.latest)}),
+        ("/checkpoints", {"GET": Method(READ, proofs.many)}),
+        ("/events/{event_id}/proof", {"GET": Method(READ, proofs.event)}),
+        ("/proof/consistency", {"GET": Method(READ, proofs.consistency)}),
         ("/stats", {"GET": Method(READ, statistics.get)}),
         ("/kinds", {"GET": Method(READ, general.kinds)}),
         ("/metrics", {"GET": Method(READ, general.metrics)}),

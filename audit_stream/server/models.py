@@ -140,6 +140,16 @@ class Vocabulary(_Closed):
     kinds: list[KindOrigin]
 
 
+class ConsistencyProof(_Closed):
+    """RFC 6962, section 2.1.2: the tree of `to` events begins with that of `from`."""
+
+    from_: int = Field(ge=0, serialization_alias="from")
+    to: int = Field(ge=0)
+    from_root: str = Field(description="Base64 of 32 bytes.")
+    to_root: str = Field(description="Base64 of 32 bytes.")
+    hashes: list[str] = Field(description="Base64 of 32 bytes each.")
+
+
 class Health(_Closed):
     """The process lives."""
 
@@ -214,6 +224,7 @@ ALL: tuple[type[BaseModel], ...] = (
     VerifyResult,
     Stats,
     Vocabulary,
+    ConsistencyProof,
     Health,
     Readiness,
     ServiceInfo,

@@ -10,6 +10,8 @@ from pydantic.json_schema import models_json_schema
 from audit_stream import __version__
 from audit_stream.server import models
 from audit_stream.server.aggregate import MOST_BUCKETS
+from audit_stream.server.routes.proofs import DEFAULT_LIMIT as DEFAULT_CHECKPOINTS
+from audit_stream.server.routes.proofs import MOST as MOST_CHECKPOINTS
 from audit_stream.server.routes.reading import DEFAULT_LIMIT, MOST, NDJSON
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def document(*, secured: bool) -> dict[str, Any]:
             {"name": "events", "description": "Appending and reading."},
             {"name": "streams", "description": "Server-Sent Events."},
             {"name": "ledger", "description": "The ledger as a whole."},
+            {"name": "proofs", "description": "What was signed, and proofs against it."},
             {"name": "service", "description": "The server itself."},
             {"name": "console", "description": "The sign-in of the console."},
         ],
@@ -182,6 +185,7 @@ def _paths(*, secured: bool) -> dict[str, Any]:
         **_event_paths(op),
         **_stream_paths(op),
         **_ledger_paths(op),
+        **_proof_paths(op),
         **_service_paths(op),
         **_console_paths(op),
     }
@@ -363,6 +367,86 @@ def _ledger_paths(op: Any) -> dict[str, Any]:
                 "ledger",
                 "The vocabulary in force.",
                 {"200": _json("The kinds.", _ref(models.Vocabulary))},
+            )
+        },
+    }
+
+
+def _proof_paths(op: Any) -> dict[str, Any]:
+    joined = _json("Hashes and roots in base64.", _ref(models.ConsistencyProof))
+    joined["content"]["text/plain"] = {
+        "schema": {
+            "type": "string",
+            "description": "A file for `check-proof`, where both sizes were signed.",
+        }
+    }
+    size = {**_ID, "examples": [1000]}
+    return {
+        "/checkpoint": {
+            "get": op(
+                "checkpoint",
+                "proofs",
+                "The last signed checkpoint.",
+                {"200": _text("A signed note (C2SP tlog-checkpoint).", "text/plain")},
+                404,
+                503,
+            )
+        },
+        "/checkpoints": {
+            "get": op(
+                "list_checkpoints",
+                "proofs",
+                "The most recent checkpoints, oldest first.",
+                {"200": _text("Signed notes, each followed by two empty lines.", "text/plain")},
+                503,
+                parameters=[
+                    _query(
+                        "limit",
+                        "How many at most.",
+                        {
+                            "type": "integer",
+                            "minimum": 1,
+                            "maximum": MOST_CHECKPOINTS,
+                            "default": DEFAULT_CHECKPOINTS,
+                        },
+                    )
+                ],
+            )
+        },
+        "/events/{event_id}/proof": {
+            "get": op(
+                "prove_event",
+                "proofs",
+                "The proof of one event against the last checkpoint.",
+                {"200": _text("A C2SP tlog-proof, for `check-proof`.", "text/plain")},
+                404,
+                500,
+                503,
+                507,
+                parameters=[
+                    {
+                        "name": "event_id",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+                    }
+                ],
+            )
+        },
+        "/proof/consistency": {
+            "get": op(
+                "prove_consistency",
+                "proofs",
+                "The proof that one size of the ledger extends another (RFC 6962).",
+                {"200": joined},
+                404,
+                500,
+                503,
+                507,
+                parameters=[
+                    _query("from", "How many events the older ledger has.", size, required=True),
+                    _query("to", "And the newer; what was signed last if not given.", size),
+                ],
             )
         },
     }

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from audit_stream.config import Settings
 from audit_stream.ledger import Ledger
+from audit_stream.server.signing import Every
 
 
 class Options(NamedTuple):
@@ -19,6 +20,8 @@ class Options(NamedTuple):
         pin: a pin file that verifications are held against and move forward, or None.
         access_log: log every request.
         session_key: signs the console's cookies; the same for all workers.
+        checkpoint_key: a private key file; the ledger is signed with it, or None.
+        checkpoint_every: when it is signed.
         shared: a directory that the workers of one server share, or None with one worker.
         parent: the process id of the workers' parent.
     """
@@ -30,6 +33,8 @@ class Options(NamedTuple):
     pin: str | None = None
     access_log: bool = False
     session_key: bytes = b""
+    checkpoint_key: str | None = None
+    checkpoint_every: Every = Every(seconds=60.0)
     shared: str | None = None
     parent: int = 0
 

@@ -24,6 +24,7 @@ STATUS_BY_CODE = {
     "invalid_event": 422,
     "unknown_kind": 422,
     "event_too_large": 413,
+    "not_signed": 404,
     "not_found": 503,
     "unreadable": 503,
     "damaged_tail": 503,

@@ -14,6 +14,7 @@ from audit_stream.server.group_commit import GroupCommit
 from audit_stream.server.hosts import HostCheck
 from audit_stream.server.limits import BodyReader
 from audit_stream.server.metrics import Metrics
+from audit_stream.server.signing import Signing
 from audit_stream.server.verifying import Verifying
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Service:
         self.guard = Guard(serve.tokens, options.session_key)
         self.hosts = HostCheck(serve.host, serve.allowed_hosts, serve.cors_origins)
         self.bodies = BodyReader(serve.max_body_bytes)
+        self.signing: Signing | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = False
 
@@ -82,6 +84,15 @@ class Service:
         self._run(self.counting.count_up_to(ledger, head_id))
         if serve.verify_every is not None:
             self._run(self.verifying.every(serve.verify_every))
+        if self.options.checkpoint_key is not None:
+            self.signing = Signing(
+                ledger.path,
+                self.options.checkpoint_key,
+                self.options.checkpoint_every,
+                self.options.shared,
+                lambda: self.feed.head_id,
+            )
+            self._run(self.signing.run())
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
@@ -103,6 +114,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await self.verifying.close()
+        if self.signing is not None:
+            await self.signing.close()
         self.counting.close()
         self._watcher.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_stream import errors, timestamps
 from audit_stream.server import service_log
+from audit_stream.server.election import elected
 from audit_stream.server.problems import Problem
 
 if TYPE_CHECKING:
@@ -205,25 +206,11 @@ class Verifying:
 
     async def every(self, seconds: float) -> None:
         """Verify now and at intervals, for ever. Among several workers one does it."""
-        if not await self._is_elected():
-            return
+        self._election = await elected(self._shared, "verifier")
         while True:
             with contextlib.suppress(Problem):  # logged; /readyz shows when the last one ended
                 await self.result()
             await asyncio.sleep(seconds)
-
-    async def _is_elected(self) -> bool:
-        if self._shared is None:
-            return True
-        import fcntl  # workers are for systems that have it
-
-        self._election = open(os.path.join(self._shared, "verifier.lock"), "w")  # noqa: SIM115
-        while True:
-            try:
-                fcntl.flock(self._election, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except BlockingIOError:
-                await asyncio.sleep(5)  # the elected worker may be replaced
 
     async def close(self) -> None:
         """End a walk that is under way."""

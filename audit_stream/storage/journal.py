@@ -79,6 +79,25 @@ class Journal:
             finally:
                 self._disk.close(fd)
 
+    def tail(self, count: int) -> list[bytes]:
+        """The last `count` records, oldest first; no more is read than they take."""
+        with translated(self.path):
+            try:
+                fd = self._disk.open_read(self.path)
+            except FileNotFoundError:
+                return []
+            try:
+                size, window = self._disk.fstat(fd).st_size, _WINDOW
+                while True:
+                    start = max(0, size - window)
+                    found = split_records(self._disk.read_at(fd, size - start, start))
+                    # The first of a window may have lost its beginning.
+                    if start == 0 or len(found) > count:
+                        return found[max(0, len(found) - count) :]
+                    window *= 4
+            finally:
+                self._disk.close(fd)
+
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """Holds the lock, so that what is appended follows what was last. Creates the file.

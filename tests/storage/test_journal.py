@@ -50,6 +50,16 @@ def test_the_last_record_is_found_beyond_any_window(path: str) -> None:
     assert journal.last() == RECORDS[1]
 
 
+def test_the_newest_records_are_found_beyond_any_window(path: str) -> None:
+    journal = Journal(path)
+    assert journal.tail(3) == []
+    records = [b"%d" % n + b"x" * 30_000 + b"\n" for n in range(12)]
+    for record in records:
+        append(journal, record)
+    for count in range(15):
+        assert journal.tail(count) == (records[-count:] if count else [])
+
+
 def test_every_torn_end_is_passed_over_then_set_aside(path: str) -> None:
     whole = b"".join(record + b"\n\n" for record in RECORDS)
     for length in range(len(whole) + 1):
@@ -160,3 +170,5 @@ def test_unusable_paths_are_told(tmp_path: Path) -> None:
             pass
     with pytest.raises(UnreadableError):
         Journal(str(tmp_path)).last()
+    with pytest.raises(UnreadableError):
+        Journal(str(tmp_path)).tail(1)
