@@ -17,19 +17,27 @@ of the event. `hash` is the SHA-256 of that line without its `"hash":"…",` and
 
 The first "no" ends the check, so a change of any bit is found. What a chain cannot show by
 itself is that its end was not cut off, or all of it written anew: for that, give a hash or a
-count noted down elsewhere, with --expect-head or --expect-count.
+count noted down elsewhere, with --expect-head or --expect-count, or a signed checkpoint and the
+log's public key, with --checkpoint and --key. A checkpoint is a C2SP tlog-checkpoint: a text that
+says how many lines there were and their Merkle root (RFC 6962), and under it Ed25519 signatures.
+The root is computed here; the signatures are left to the `openssl` program (3.0 or later).
 
-Exit codes: 0 intact or empty; 1 broken, truncated or rewritten; 2 wrong usage or unreadable;
-3 torn, that is: all whole lines check, and after them stands an append that was cut off.
+Exit codes: 0 intact or empty; 1 broken, truncated or rewritten, or no valid signature; 2 wrong
+usage or unreadable; 3 torn, that is: all whole lines check, and after them stands an append that
+was cut off.
 """
 
 import argparse
+import base64
+import binascii
 import hashlib
 import json
 import math
 import os
 import re
+import subprocess
 import sys
+import tempfile
 import time
 
 try:
@@ -183,6 +191,140 @@ def check_line(line, number, prev_hash):
     return None, event
 
 
+class BadSignature(Exception):  # noqa: N818 - it is what it is
+    """No valid signature by a key that was asked for: exit code 1."""
+
+
+class Tree:
+    """The Merkle tree of the lines so far (RFC 6962, section 2.1): the hashes of its perfect
+    subtrees, largest first, as many as `size` has bits set."""
+
+    def __init__(self):
+        self.size, self.subtrees = 0, []
+
+    def add(self, line):
+        """Add a leaf: it completes one subtree for every bit that the increment clears."""
+        node, bits = hashlib.sha256(b"\0" + line).digest(), self.size
+        while bits & 1:
+            node, bits = hashlib.sha256(b"\1" + self.subtrees.pop() + node).digest(), bits >> 1
+        self.subtrees.append(node)
+        self.size += 1
+
+    def root(self):
+        """Return the root."""
+        if not self.subtrees:
+            return hashlib.sha256(b"").digest()
+        node = self.subtrees[-1]
+        for left in self.subtrees[-2::-1]:
+            node = hashlib.sha256(b"\1" + left + node).digest()
+        return node
+
+
+def unbase64(text):
+    """Decode base64, but only what encoding gives; ValueError otherwise."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("not canonical base64")
+    return data
+
+
+def parse_key(text):
+    """Read a verifier key, name+hash+base64 (C2SP signed-note): return its name, id, 32 bytes."""
+    try:
+        name, key_id, material = text.split("+", 2)
+        data = unbase64(material)
+    except ValueError:
+        raise ValueError("a verifier key looks like name+hash+base64") from None
+    if len(data) != 33 or data[0] != 1:
+        raise ValueError("not an Ed25519 key of a log")
+    if hashlib.sha256(name.encode() + b"\n" + data).hexdigest()[:8] != key_id:
+        raise ValueError("the key does not match its hash")
+    return name, bytes.fromhex(key_id), data[1:]
+
+
+def is_signed(key, message, signature):
+    """Have `openssl` (3.0 or later) say whether an Ed25519 signature is valid."""
+    der = bytes.fromhex("302a300506032b6570032100") + key  # RFC 8410, section 4
+    pem = b"-----BEGIN PUBLIC KEY-----\n%b\n-----END PUBLIC KEY-----\n" % base64.b64encode(der)
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["openssl", "pkeyutl", "-verify", "-pubin", "-rawin"]
+        for option, data in {"-inkey": pem, "-in": message, "-sigfile": signature}.items():
+            command += [option, os.path.join(folder, option)]
+            with open(command[-1], "wb") as file:
+                file.write(data)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if b"Verified Successfully" not in done.stdout and b"Verification Failure" not in done.stdout:
+        raise OSError(f"openssl 3 is needed for signatures; it says {done.stdout!r:.200}")
+    return done.returncode == 0
+
+
+def open_checkpoint(note, keys):
+    """Read one signed note and check its signatures; return (size, time, chain head, origin, root).
+
+    ValueError when it is not in its form, BadSignature when none of `keys` signed it.
+    """
+    if note.count(b"\n") > 2 and "\n\u2014 ".encode() not in note:
+        raise BadSignature("the checkpoint is not signed")
+    text, blank, signatures = note.decode("utf-8").rpartition("\n\n")
+    lines, verified = text.split("\n"), 0
+    if not blank or not signatures.endswith("\n") or len(lines) < 3 or "" in lines:
+        raise ValueError("not a signed checkpoint")
+    if re.search("[\x00-\x09\x0b-\x1f]", note.decode("utf-8")):
+        raise ValueError("control characters")
+    if not re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]):
+        raise ValueError("the size is not a number")
+    origin, size, root, extensions = lines[0], int(lines[1]), unbase64(lines[2]), lines[3:]
+    if len(root) != 32:
+        raise ValueError("the root has not 32 bytes")
+    for line in signatures[:-1].split("\n"):
+        match = re.fullmatch("\u2014 ([^\\s+]+) (\\S+)", line)
+        if not match:
+            raise ValueError("not a signature line")
+        name, data = match.group(1), unbase64(match.group(2))
+        if len(data) < 5:
+            raise ValueError("a signature without a value")
+        for key_name, key_id, key in keys:
+            if (name, data[:4]) == (key_name, key_id):
+                if not is_signed(key, f"{text}\n".encode(), data[4:]):
+                    raise BadSignature(f"the signature by {name} is not valid")
+                verified += name == origin
+    if not verified:
+        raise BadSignature(f"the checkpoint of {origin!r} has no valid signature by a given key")
+    head = (
+        re.fullmatch("chain-head ([0-9a-f]{64})", extensions[0]) if len(extensions) == 2 else None
+    )
+    return size, "".join(extensions[1:2]), head.group(1) if head else None, origin, root
+
+
+def open_checkpoints(path, keys):
+    """Read a file of one signed note, or of many, each followed by two empty lines."""
+    with open(path, "rb") as file:
+        data = file.read()
+    notes = [note + b"\n" for note in data.split(b"\n\n\n")[:-1]] or [data]
+    return [open_checkpoint(note, keys) for note in notes]
+
+
+def against_checkpoints(checkpoints, checked, hashes, roots):
+    """Return (verdict, reason) of the first checkpoint that the ledger does not hold up to."""
+    good = 0
+    for size, _, _, _, root in checkpoints:
+        if checked < size:
+            return "truncated", f"the checkpoint has signed {size} events, the ledger has {checked}"
+        if roots[size] != root:
+            still = f"; the first {good} still are" if good else ""
+            return (
+                "rewritten",
+                f"the first {size} events are not the ones that the checkpoint has signed{still}",
+            )
+        good = size
+    if good and checkpoints[-1][2] not in (None, hashes[good]):
+        return "rewritten", f"event #{good} does not have the hash that the checkpoint names"
+    return None
+
+
 def read_lines(stream, size):
     """Yield (line, its length in bytes, whether an LF ended it); nothing but LF ends a line.
 
@@ -204,8 +346,11 @@ def read_lines(stream, size):
             yield b"".join(kept), length, ended
 
 
-def verify(stream, size=math.inf, expect_head=None, expect_count=None):
+def verify(stream, size=math.inf, expect_head=None, expect_count=None, checkpoints=()):
     """Check `size` bytes of a binary stream (all of it by default); return the result, a dict."""
+    checkpoints = sorted(checkpoints, key=lambda checkpoint: checkpoint[:2])
+    tree, roots, hashes = Tree(), {0: Tree().root()}, {0: None}
+    sizes = {checkpoint[0] for checkpoint in checkpoints}
     checked, latest, total, torn, regressions, last_instant = 0, ZEROS, 0, 0, 0, ()
     found_at = 0 if expect_head == ZEROS else None  # zeros: the head before the first event
     reason = offset = None
@@ -221,18 +366,23 @@ def verify(stream, size=math.inf, expect_head=None, expect_count=None):
                 regressions += event["instant"] < last_instant
                 last_instant = event["instant"]
                 found_at = checked if latest == expect_head else found_at
+                if sizes:
+                    tree.add(line)
+                if checked in sizes:
+                    roots[checked], hashes[checked] = tree.root(), latest
         total += length
-    verdict = "broken" if reason else "intact" if checked else "empty"
-    if verdict == "broken":
-        pass
-    elif checked < (expect_count or 0):
-        verdict, reason = "truncated", f"{expect_count} events expected, the ledger has {checked}"
+    failures = [against_checkpoints(checkpoints, checked, hashes, roots)] if checkpoints else []
+    if checked < (expect_count or 0):
+        failures += [("truncated", f"{expect_count} events expected, the ledger has {checked}")]
     elif expect_head and expect_count and found_at != expect_count:
-        verdict = "rewritten"
-        reason = f"event #{expect_count} does not have the expected hash {expect_head}"
+        words = f"event #{expect_count} does not have the expected hash {expect_head}"
+        failures += [("rewritten", words)]
     elif expect_head and found_at is None:
-        verdict, reason = "rewritten", f"no event has the expected hash {expect_head}"
-    elif torn:
+        failures += [("rewritten", f"no event has the expected hash {expect_head}")]
+    verdict = "broken" if reason else "intact" if checked else "empty"
+    if verdict != "broken" and any(failures):
+        verdict, reason = min(filter(None, failures))  # rewritten comes before truncated
+    elif verdict != "broken" and torn:
         verdict, offset = "torn", total - torn
         reason = f"torn tail: {torn} bytes after the last complete line"
     pinned = None
@@ -240,6 +390,11 @@ def verify(stream, size=math.inf, expect_head=None, expect_count=None):
         pinned = {"by": "expect-head", "event_id": found_at, "hash": expect_head}
     elif verdict in ("intact", "empty", "torn") and expect_count is not None:
         pinned = {"by": "expect-count", "event_id": expect_count, "hash": None}
+    if verdict in ("intact", "empty", "torn") and checkpoints:
+        signed, _, head, origin, root = checkpoints[-1]
+        if not pinned or signed >= pinned["event_id"]:
+            pinned = {"by": "checkpoint", "event_id": signed, "hash": head, "origin": origin}
+            pinned.update(root=root.hex(), unsigned=checked - signed)
     return {
         "valid": verdict in ("intact", "empty"),
         "checked": checked,
@@ -298,15 +453,35 @@ def main(arguments=None):
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--expect-head", metavar="HASH", help="some event must have this hash")
     parser.add_argument("--expect-count", metavar="N", help="there must be N events or more")
+    parser.add_argument("--checkpoint", metavar="FILE", action="append", default=[])
+    parser.add_argument("--key", metavar="VKEY", action="append", default=[], help="the log's")
     options = parser.parse_args(arguments)
+    if options.checkpoint and not options.key:
+        parser.error("--checkpoint: a signature proves nothing without --key")
+    kept = os.path.realpath(options.ledger) + ".checkpoints"  # where `checkpoint` puts them
+    if options.key and not options.checkpoint:
+        options.checkpoint = [kept]
     head, count = options.expect_head and options.expect_head.lower(), options.expect_count
     if head is not None and not re.fullmatch(HASH, head):
         parser.error("--expect-head: expected 64 hex digits")
     if count is not None and not re.fullmatch("[0-9]{1,16}", count):
         parser.error("--expect-count: expected a whole number")
     try:
+        keys = [parse_key(key) for key in options.key]
+        signed = [one for path in options.checkpoint for one in open_checkpoints(path, keys)]
+    except BadSignature as error:
+        print(f"error: {error!s:.500}", file=sys.stderr)
+        return 1
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and error.filename == kept:
+            print(f"error: {kept}: no signed checkpoint there", file=sys.stderr)
+            return 1
+        print(f"error: the key or a checkpoint cannot be read: {error!s:.500}", file=sys.stderr)
+        return 2
+    count = None if count is None else int(count)
+    try:
         with open(0 if options.ledger == "-" else options.ledger, "rb") as stream:
-            result = verify(stream, size_now(stream), head, None if count is None else int(count))
+            result = verify(stream, size_now(stream), head, count, signed)
     except (OSError, MemoryError) as error:
         print(f"error: cannot read the ledger: {error!s:.500}", file=sys.stderr)
         return 2
