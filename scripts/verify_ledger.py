@@ -299,12 +299,15 @@ def open_checkpoint(note, keys):
     return size, "".join(extensions[1:2]), head.group(1) if head else None, origin, root
 
 
-def open_checkpoints(path, keys):
-    """Read a file of one signed note, or of many, each followed by two empty lines."""
+def read(path):
+    """Return a file's bytes."""
     with open(path, "rb") as file:
-        data = file.read()
-    notes = [note + b"\n" for note in data.split(b"\n\n\n")[:-1]] or [data]
-    return [open_checkpoint(note, keys) for note in notes]
+        return file.read()
+
+
+def records(path):
+    """Return the signed notes in a file of many, each of which is followed by two empty lines."""
+    return [note + b"\n" for note in read(path).split(b"\n\n\n")[:-1]]
 
 
 def against_checkpoints(checkpoints, checked, hashes, roots):
@@ -458,9 +461,6 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.checkpoint and not options.key:
         parser.error("--checkpoint: a signature proves nothing without --key")
-    kept = os.path.realpath(options.ledger) + ".checkpoints"  # where `checkpoint` puts them
-    if options.key and not options.checkpoint:
-        options.checkpoint = [kept]
     head, count = options.expect_head and options.expect_head.lower(), options.expect_count
     if head is not None and not re.fullmatch(HASH, head):
         parser.error("--expect-head: expected 64 hex digits")
@@ -468,14 +468,16 @@ def main(arguments=None):
         parser.error("--expect-count: expected a whole number")
     try:
         keys = [parse_key(key) for key in options.key]
-        signed = [one for path in options.checkpoint for one in open_checkpoints(path, keys)]
+        if options.key and not options.checkpoint:
+            options.checkpoint = [os.path.realpath(options.ledger) + ".checkpoints"]
+            if not os.path.exists(options.checkpoint[0]) or not records(options.checkpoint[0]):
+                raise BadSignature(options.checkpoint[0] + ": no signed checkpoint there")
+        notes = [note for path in options.checkpoint for note in records(path) or [read(path)]]
+        signed = [open_checkpoint(note, keys) for note in notes]
     except BadSignature as error:
         print(f"error: {error!s:.500}", file=sys.stderr)
         return 1
     except (OSError, ValueError) as error:
-        if isinstance(error, FileNotFoundError) and error.filename == kept:
-            print(f"error: {kept}: no signed checkpoint there", file=sys.stderr)
-            return 1
         print(f"error: the key or a checkpoint cannot be read: {error!s:.500}", file=sys.stderr)
         return 2
     count = None if count is None else int(count)

@@ -147,11 +147,13 @@ def test_a_stripped_signature_is_a_failure_and_never_a_pass(desk: Desk) -> None:
         desk.write(name, data)
         expected = (f"error: {name}: the checkpoint is not signed", 1)
         assert desk.verify("l", "--checkpoint", name) == expected
-    desk.write("l.checkpoints", b"")
-    assert desk.verify("l")[1] != 0
-    desk.path("l.checkpoints").unlink()
-    verdict, code = desk.verify("l")
-    assert ("no signed checkpoint there" in verdict, code) == (True, 1)
+    for kept in (b"", text, desk.read("new")[:-9], None):
+        if kept is None:
+            desk.path("l.checkpoints").unlink()
+        else:
+            desk.write("l.checkpoints", kept)
+        verdict, code = desk.verify("l")
+        assert ("no signed checkpoint there" in verdict, code) == (True, 1)
 
 
 def test_a_witness_alone_does_not_replace_the_log(desk: Desk) -> None:

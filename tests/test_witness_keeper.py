@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import http.server
 import multiprocessing
+import os
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -14,10 +19,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from audit_stream import merkle, note, witness, witness_service
+from audit_stream import merkle, note, witness
 from audit_stream.checkpoint import open_checkpoint
 from audit_stream.errors import MalformedError, StorageError
 from audit_stream.policy import parse_policy, trust
+from audit_stream.server import witness_app
 from audit_stream.signing import verify
 from audit_stream.witness import Answer, Request
 from audit_stream.witness_keeper import Keeper
@@ -156,7 +162,7 @@ def test_of_two_histories_asked_at_once_one_is_cosigned(tmp_path: Path) -> None:
 
 def ask(answering: Keeper, body: bytes, path: str = "/add-checkpoint") -> httpx.Response:
     """POSTs to the service inside this process."""
-    transport = httpx.ASGITransport(witness_service.application(answering))
+    transport = httpx.ASGITransport(witness_app.application(answering))
 
     async def post() -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://witness") as client:
@@ -177,7 +183,7 @@ def test_the_service_answers_as_the_format_says(tmp_path: Path) -> None:
 
 
 def test_a_body_is_bounded(tmp_path: Path) -> None:
-    data = bytes(witness_service.MAX_BODY_BYTES + 1)
+    data = bytes(witness_app.MAX_BODY_BYTES + 1)
     assert ask(keeper(tmp_path), data).status_code == 413
     assert ask(keeper(tmp_path), data[:-1]).status_code == 400
 
@@ -191,6 +197,32 @@ def test_a_witness_that_cannot_remember_cosigns_nothing(
     answer = ask(keeper(tmp_path), request(0, 20))
     assert (answer.status_code, answer.text) == (500, "the witness cannot answer now\n")
     assert "damaged" in caplog.text
+
+
+def test_the_program_serves_and_stops(tmp_path: Path) -> None:
+    """The real thing, on a port of its own; stopped by SIGTERM, it has forgotten nothing."""
+    desk = Desk(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["witness", "serve", "--key", "witness.key", "--log", desk.vkey, "--state", "state"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audit_stream", *command, "--port", str(port)],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    url = f"http://127.0.0.1:{port}"
+    desk.lines("l", LINES)
+    desk.sign("l", "cp")
+    for _ in range(500):
+        done = desk.run("witness", "ask", "l", url, *ASK)
+        if done.code != 4:
+            break
+        time.sleep(0.02)
+    process.terminate()
+    assert done.code == 0, done
+    assert process.wait(10) in (0, -15)
+    assert keeper(tmp_path).state_of(ORIGIN).size == 40
 
 
 class Service:

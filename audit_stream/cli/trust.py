@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from audit_stream import key_files
 from audit_stream.cli.exits import warn
 from audit_stream.cli.streams import Output, safe
 from audit_stream.errors import InputError, MalformedError
@@ -58,19 +57,10 @@ def load_policy(keys: Sequence[str], path: str | None) -> Policy:
 
 def load_private_key(path: str) -> PrivateKey:
     """The key in a file that `key new` made; warns when others may read it."""
-    from audit_stream.signing import parse_private_key
-
-    data = read_file(path)
-    if path != "-" and os.name == "posix" and stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+    key = key_files.load(path)
+    if key_files.is_exposed(path):
         warn(f"{path}: others may read this private key; chmod 600 it")
-    try:
-        text = data.decode().removesuffix("\n")
-    except UnicodeDecodeError:
-        raise MalformedError(f"{path}: not a private key") from None
-    try:
-        return parse_private_key(text)
-    except MalformedError as error:
-        raise MalformedError(f"{path}: {error}") from None
+    return key
 
 
 def last_note(path: str) -> bytes:

@@ -213,6 +213,7 @@ def _believed(ledger: str, signed: _Signed) -> tuple[SignedCheckpoint, ...]:
     from audit_stream.checkpoints import CHECKPOINTS, believe
     from audit_stream.cli.trust import load_policy, read_file
     from audit_stream.storage.beside import beside
+    from audit_stream.storage.journal import split_records
 
     policy = load_policy(signed.keys, signed.policy)
     certificates = None if signed.certificates is None else read_file(signed.certificates)
@@ -221,7 +222,7 @@ def _believed(ledger: str, signed: _Signed) -> tuple[SignedCheckpoint, ...]:
         if ledger == "-":
             raise InputError("stdin has no checkpoints beside it; name them with --checkpoint")
         files = (beside(ledger, CHECKPOINTS),)
-        if not os.path.exists(files[0]):
+        if not os.path.exists(files[0]) or not split_records(read_file(files[0])):
             raise SignatureError(
                 f"{files[0]}: no signed checkpoint there, so nothing is vouched for"
             )

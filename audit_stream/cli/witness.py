@@ -64,7 +64,7 @@ def _register_witness(group: typer.Typer) -> None:
         port: Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65535)] = 8094,
     ) -> int:
         """Witness over HTTP: POST /add-checkpoint."""
-        from audit_stream.witness_service import run
+        from audit_stream.server.witness_app import run
 
         run(_keeper(key, log, state), host, port)
         return exits.OK

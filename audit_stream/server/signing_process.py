@@ -15,9 +15,8 @@ import signal
 import sys
 from typing import Any
 
-from audit_stream import note
+from audit_stream import key_files, note
 from audit_stream.checkpoint import parse_text
-from audit_stream.cli.trust import load_private_key
 from audit_stream.config import Settings
 from audit_stream.errors import AuditStreamError
 from audit_stream.ledger import Ledger
@@ -41,7 +40,7 @@ def main(path: str, key_file: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it closes stdin
     if hasattr(os, "nice"):
         os.nice(5)
-    key = load_private_key(key_file)
+    key = key_files.load(key_file)
     for _ in sys.stdin:
         try:
             answer = sign(path, key)

@@ -26,6 +26,21 @@ _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _REFUSED = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
+_held: set[int] = set()
+
+
+def _after_fork_in_child() -> None:
+    """A child shares the open file description, and with it the lock: a verifying process that
+    outlives its killed parent would keep everybody out. Closing ours leaves the parent's alone."""
+    for fd in _held:
+        os.close(fd)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 @contextmanager
 def translated(path: str) -> Iterator[None]:
     """Turns the `OSError`s of a block into this package's errors, naming `path`."""
@@ -60,9 +75,11 @@ def locked(
     """
     with translated(path):
         fd = _lock(disk, path, opened, timeout)
+    _held.add(fd)
     try:
         yield fd
     finally:
+        _held.discard(fd)
         with translated(path):
             try:
                 disk.unlock(fd, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,26 @@ def test_two_writers_wait_for_each_other(path: str) -> None:
         writer.append(RECORDS[0])
     other.join()
     assert journal.records() == RECORDS[:2]
+
+
+def test_a_forked_child_does_not_hold_the_lock(path: str) -> None:
+    """As a verifying process does that outlives a parent that was killed."""
+    ready, told = os.pipe()
+    journal = Journal(path)
+    with journal.writing() as writer:
+        parent = os.fork()
+        if not parent:
+            if not os.fork():
+                os.write(told, b"x")
+                time.sleep(1)
+            os._exit(0)
+        os.waitpid(parent, 0)
+        assert os.read(ready, 1) == b"x"
+        writer.append(RECORDS[0])
+        os.close(writer._fd)
+        os.open(os.devnull, os.O_RDONLY)
+    with Journal(path, lock_timeout=0.2).writing() as writer:
+        assert writer.last == RECORDS[0]
 
 
 def test_a_replaced_file_is_locked_anew(path: str) -> None:

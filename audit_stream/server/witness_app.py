@@ -1,12 +1,11 @@
 """The witness over HTTP (C2SP tlog-witness): one POST, decided by `witness_keeper`.
 
-It needs no tokens: a request is worth what the log's signature on it is worth. Bodies are bounded
-in size and time, so that a stranger can cost little.
+It needs no tokens: a request is worth what the log's signature on it is worth. Requests are bounded
+in size, time (`protocol`) and number, so that a stranger can cost little.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -29,8 +28,6 @@ PATH = "/add-checkpoint"
 MAX_BODY_BYTES = MAX_NOTE_BYTES + 4096
 """A note, and a proof of 63 hashes before it."""
 
-BODY_SECONDS = 10.0
-
 _log = logging.getLogger("audit_stream.witness")
 
 
@@ -39,9 +36,7 @@ def application(keeper: Keeper) -> Starlette:
 
     async def add_checkpoint(request: Request) -> Response:
         try:
-            body = await asyncio.wait_for(_body(request), BODY_SECONDS)
-        except TimeoutError:
-            return _text(408, "the request took too long")
+            body = await _body(request)
         except ClientDisconnect:
             return _text(400, "the request was cut off")
         if body is None:
@@ -61,10 +56,14 @@ def run(keeper: Keeper, host: str, port: int) -> None:
     """Serves until it is told to stop."""
     import uvicorn
 
+    from audit_stream.server.protocol import LimitedProtocol
+
     uvicorn.run(
         application(keeper),
         host=host,
         port=port,
+        http=LimitedProtocol,
+        ws="none",
         access_log=False,
         log_level="warning",
         server_header=False,
