@@ -275,6 +275,44 @@ def test_a_crash_at_any_step_leads_to_no_fork(
     assert step > 4
 
 
+@both_ways
+@pytest.mark.parametrize("how", HOWS)
+def test_a_crash_from_append_to_checkpoint_leaves_one_history(
+    tmp_path: Path, how: str, *, since_last: bool
+) -> None:
+    """Append, hash file and checkpoint through one disk that fails once or dies: what is there
+    afterwards verifies against every checkpoint that was stored, and goes on."""
+    step = 0
+    while True:
+        step += 1
+        path = str(tmp_path / f"{step}.jsonl")
+        told = 0
+
+        def one_more(disk: FaultyDisk | None, path: str = path) -> int:
+            """Appends and signs; returns the event's number."""
+            engine = FileEngine(path, disk=disk)
+            event = Ledger(path, engine=engine).append("other", "tests")
+            Checkpoints(engine, path, disk=disk).sign(LOG.key, LOG, since_last=since_last)
+            return event.event_id
+
+        one_more(None)
+        disk = FaultyDisk(step, how)
+        with suppress(StorageError, Crash):
+            told = one_more(disk)
+        last = one_more(None)
+        assert last > told
+        with Ledger(path) as ledger:
+            kept = [one for data in ledger.checkpoints.all() for one in believe("it", data, TRUST)]
+            result = ledger.verify(checkpoints=kept)
+            assert (result.verdict, result.checked) == ("intact", last)
+            assert result.pinned is not None
+            assert result.pinned["unsigned"] == 0
+        if disk.steps < step:
+            assert told == 2
+            break
+    assert step > 6
+
+
 def _sign_often(path: str) -> None:
     ledger = Ledger(path)
     for _ in range(10):
@@ -618,3 +656,34 @@ def test_a_checkpoint_of_another_tool_has_no_head(site: Site, *, since: bool) ->
     site.write(OTHER[:10])
     result = Ledger(site.ledger).verify(checkpoints=believed, since_checkpoint=since)
     assert result.verdict == "rewritten"
+
+
+def test_several_processes_take_the_same_roots(site: Site) -> None:
+    """Ranges of 4 MiB each, with signed sizes inside and at every place between them."""
+    from audit_stream.chain import GENESIS, link
+    from audit_stream.event import draft
+    from tests.signed import TIME, VOCABULARY
+
+    def lines(salt: str) -> list[bytes]:
+        payloads = ({"n": n, "text": salt * 20_000} for n in range(700))
+        drafts = [draft("other", "tests", payload, vocabulary=VOCABULARY) for payload in payloads]
+        return [line[:-1] for line in link(drafts, GENESIS, TIME)[0]]
+
+    large = lines("a")
+    notes = []
+    for size in (1, 150, 207, 208, 209, 400, 699):
+        site.write(large[:size])
+        site.now += 10**9
+        notes.append(site.checkpoints.sign(LOG.key, LOG, jobs=2))
+    site.write(large)
+    believed = [one for data in notes for one in believe("it", data, TRUST)]
+    for jobs in (1, 2):
+        result = Ledger(site.ledger).verify(checkpoints=believed, jobs=jobs)
+        assert (result.verdict, result.checked) == ("intact", 700)
+        assert result.pinned is not None
+        assert (result.pinned["event_id"], result.pinned["unsigned"]) == (699, 1)
+    roots = [one.checkpoint.root for one in believed]
+    assert roots == [store(large[:n])[0].root() for n in (1, 150, 207, 208, 209, 400, 699)]
+    site.write(lines("b"))
+    for jobs in (1, 2):
+        assert Ledger(site.ledger).verify(checkpoints=believed, jobs=jobs).verdict == "rewritten"
