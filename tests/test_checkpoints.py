@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from audit_stream import merkle, note, proof
+from audit_stream import merkle, note, proof, verification
+from audit_stream.chain import Segment
 from audit_stream.checkpoint import check_successor, parse_text
 from audit_stream.checkpoints import Checkpoints, believe
 from audit_stream.errors import (
@@ -687,3 +689,51 @@ def test_several_processes_take_the_same_roots(site: Site) -> None:
     site.write(lines("b"))
     for jobs in (1, 2):
         assert Ledger(site.ledger).verify(checkpoints=believed, jobs=jobs).verdict == "rewritten"
+
+
+def test_a_verifying_process_that_dies_changes_no_root(
+    history: tuple[Site, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent goes on where the last range ended, with the same tree."""
+    site, notes = history
+    real, parent = verification._check_range, os.getpid()
+
+    def die_in_the_third(bounds: tuple[int, int]) -> Segment:
+        if bounds[0] >= 1400 and os.getpid() != parent:
+            os._exit(1)
+        return real(bounds)
+
+    die_in_the_third.__module__ = verification.__name__
+    die_in_the_third.__qualname__ = "_check_range"
+    monkeypatch.setattr(verification, "_check_range", die_in_the_third)
+    monkeypatch.setattr(verification, "RANGE_SIZE", 700)
+    believed = [one for data in notes for one in believe("it", data, TRUST)]
+    result = Ledger(site.ledger).verify(checkpoints=believed, jobs=2)
+    assert (result.verdict, result.checked) == ("intact", 40)
+    site.now += 10**9
+    site.checkpoints.sign(LOG.key, LOG, jobs=2)
+
+
+def test_a_pin_does_not_shorten_what_a_checkpoint_is_held_against(
+    history: tuple[Site, list[bytes]],
+) -> None:
+    site, notes = history
+    ledger, pin = Ledger(site.ledger), site.home / "pin"
+    believed = [one for data in notes for one in believe("it", data, TRUST)]
+    ledger.verify(pin=pin)
+    for since in ({"since_pin": True}, {"since_checkpoint": True}):
+        result = ledger.verify(pin=pin, checkpoints=believed, **since)
+        assert (result.verdict, result.since_event_id) == ("intact", 0)
+    site.write(OTHER)
+    for since in ({"since_pin": True}, {"since_checkpoint": True}):
+        assert ledger.verify(pin=pin, checkpoints=believed, **since).verdict == "rewritten"
+
+
+def test_a_clock_step_right_behind_the_checkpoint_is_counted(site: Site) -> None:
+    ledger = Ledger(site.ledger)
+    ledger.append("other", "tests", timestamp="2026-01-02T00:00:00Z")
+    believed = believe("it", site.sign(), TRUST)
+    ledger.append("other", "tests", timestamp="2026-01-01T00:00:00Z")
+    for since in (False, True):
+        result = ledger.verify(checkpoints=believed, since_checkpoint=since)
+        assert result.clock_regressions == 1

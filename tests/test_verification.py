@@ -52,7 +52,7 @@ def in_ranges(data: bytes, size: int, expected: Expectations = Expectations()) -
     snapshot = Snapshot(lambda length, offset: data[offset : offset + length], len(data))
     verifier = verification._starting_point(snapshot, expected)
     since = verifier.head.count
-    verification._worker = (snapshot, verifier.watch)
+    verification._worker = (snapshot, verifier.watch, None)
     start = verifier.offset
     while start < snapshot.whole:
         if not verifier.join(verification._check_range((start, min(start + size, snapshot.whole)))):
@@ -577,6 +577,7 @@ def test_the_first_segment_starts_from_nothing() -> None:
     verification._worker = (
         Snapshot(lambda length, offset: DATA[offset : offset + length], len(DATA)),
         frozenset(),
+        None,
     )
     assert verification._check_range((0, 10)).assumed == GENESIS
 
