@@ -6,12 +6,15 @@ one page. An append of any number of events to an existing ledger makes exactly 
 (Linux; a test compares them with strace):
 
     flock(fd, LOCK_EX|LOCK_NB)    one writer among all processes
-    stat(path)                    the path still names this file
-    fstat(fd)                     size and identity
+    stat(path)                    the path still names …
+    fstat(fd)                     … this file
+    fstat(fd)                     its size, now that nobody else can change it
     pread64(fd, …)                the tail: the last line
     write(fd, …)                  all lines in one write
     fdatasync(fd)                 durable
     flock(fd, LOCK_UN)            only then is anything answered
+
+FORMAT.md beside this file has the lists for a new ledger and for one with a torn tail.
 
 `flock` and never `lockf`: closing any descriptor of a file drops its `lockf` locks, and a second
 open in one process gets them. Descriptors are opened close-on-exec (Python's default).

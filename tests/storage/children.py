@@ -6,6 +6,7 @@ import os
 import pickle
 import tempfile
 import traceback
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
 NOBODY = 65534
 
 
+def fork() -> int:
+    """As os.fork. What a child does here takes no lock that another thread may have held."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 def in_child(work: Callable[[], Any], *, user: int | None = None) -> Any:
     """Return what `work` returns (or raise what it raises) in a forked process of its own."""
     reading, writing = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         os.close(reading)
         try:

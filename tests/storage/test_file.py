@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import socket
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -37,17 +36,21 @@ from audit_stream.storage import file as file_module
 from audit_stream.storage.file import FileEngine
 from audit_stream.storage.snapshot import Snapshot
 from tests.ledgers import hash_of, joined, numbered
+from tests.storage.appends import (
+    LINES,
+    STATES,
+    TORN,
+    beside,
+    calls_of_an_append,
+    check_and_go_on,
+    open_ledger,
+    prepared,
+)
 from tests.storage.children import open_directory, unprivileged
 from tests.storage.disks import FaultyDisk, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from audit_stream import Event
-
-
-def open_ledger(path: Path, disk: file_module.Disk | None = None, **options: float) -> Ledger:
-    return Ledger(path, engine=FileEngine(path, disk=disk, **options))  # type: ignore[arg-type]
 
 
 def test_a_reader_that_looked_before_an_append_changes_nothing_for_the_next(
@@ -76,11 +79,6 @@ def test_a_reader_that_looked_before_an_append_changes_nothing_for_the_next(
     assert heads == [Head(1, hash_of(path.read_bytes()))]
     assert ledger.append("other", "test").prev_hash == second.hash
     assert ledger.verify().valid
-
-
-def beside(path: Path) -> list[Path]:
-    """The copies of healed tails."""
-    return sorted(path.parent.glob(f"{path.name}.torn-*"))
 
 
 def test_what_is_refused_heals_nothing(tmp_path: Path) -> None:
@@ -177,28 +175,6 @@ def test_a_socket_is_not_a_ledger(tmp_path: Path) -> None:
 
 # -- the fault table ---------------------------------------------------------------------------
 
-LINES = numbered(3)
-TORN = b'{"event_id":4,"hash":"00'
-
-STATES = {"new": None, "whole": joined(LINES), "torn": joined(LINES) + TORN}
-"""What is there before the append: no file, a ledger, a ledger with an unterminated tail."""
-
-
-def prepared(directory: Path, state: str) -> Path:
-    path = directory / "ledger.jsonl"
-    content = STATES[state]
-    if content is not None:
-        path.write_bytes(content)
-    return path
-
-
-def calls_of_an_append(state: str) -> list[str]:
-    """The calls that an append makes when all goes well."""
-    with tempfile.TemporaryDirectory() as directory:
-        disk = FaultyDisk()
-        open_ledger(prepared(Path(directory), state), disk).append("other", "test")
-        return disk.calls
-
 
 def places() -> list[tuple[str, str, int]]:
     """Every call of an append from every state: (state, call, the how-manieth of its name)."""
@@ -211,27 +187,6 @@ def places() -> list[tuple[str, str, int]]:
     return found
 
 
-def check_and_go_on(path: Path, state: str, acknowledged: list[Event]) -> None:
-    """Reopen, verify, append, verify: everything that was there, or was acknowledged, still is."""
-    before = LINES if state != "new" else []
-    must = [*before, *(event.line for event in acknowledged)]
-    tail = TORN if state == "torn" else b""
-    kept = [copy.read_bytes() for copy in beside(path)]
-    with open_ledger(path) as ledger:
-        if path.exists():
-            data = path.read_bytes()
-            result = ledger.verify()
-            assert result.verdict in ("intact", "empty", "torn")
-            assert data.split(b"\n")[: len(must)] == must
-            assert not tail or tail in kept or data.endswith(tail)
-        event = ledger.append("other", "afterwards")
-        assert ledger.verify().verdict == "intact"
-        assert event.event_id >= len(must) + 1
-    kept = [copy.read_bytes() for copy in beside(path)]
-    assert not tail or tail in kept
-    assert path.read_bytes().startswith(joined(must))
-
-
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EACCES])
 @pytest.mark.parametrize("done", [False, True], ids=["undone", "done"])
 @pytest.mark.parametrize(("state", "call", "at"), places())
@@ -242,10 +197,10 @@ def test_every_call_may_fail(
     disk = FaultyDisk()
     (disk.fail_after if done else disk.fail)(call, error, at=at)
     ledger = open_ledger(path, disk, lock_timeout=0.2)
-    acknowledged: list[Event] = []
+    acknowledged: list[bytes] = []
     message = ""
     try:
-        acknowledged.append(ledger.append("other", "test"))
+        acknowledged.append(ledger.append("other", "test").line)
     except AuditStreamError as failed:
         message = str(failed)
     assert bool(acknowledged) == (call == "unlock")
