@@ -77,6 +77,8 @@ def load(path: str) -> Settings:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not TOML: not UTF-8") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not TOML that makes sense: nested too deeply") from None
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ConfigError(f"{path}: cannot read the configuration: {why}") from None
@@ -91,7 +93,7 @@ def load_beside(ledger: str) -> Settings:
 
 def parse_duration(text: str) -> float:
     """Return the seconds of `90s`, `15m`, `2h`, `1d`. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", text.strip())
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", text.strip())
     if match is None or float(match[1]) <= 0:
         raise ValueError(f"{text!a}: expected a time like 30s, 15m or 2h")
     return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
