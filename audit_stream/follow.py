@@ -37,7 +37,9 @@ class Follower:
         self._file: Snapshot | None = None
         self._after = after or 0  # counts until there is a file
         self._position = 0
-        self._last_line = b""
+        # The last line given out, without its LF (only its beginning where it is hopeless, see
+        # `Snapshot.blocks`), and where it starts.
+        self._last_line, self._last_start = b"", 0
         self.restarted = 0
         try:
             first = snapshot or engine.snapshot()
@@ -49,7 +51,7 @@ class Follower:
         self._file = file
         self._position = position
         if position:
-            self._last_line = file.line_ending_at(position)
+            self._remember(next(file.blocks_reversed(0, position, size=1)))
 
     def poll(self, at_most: int = _AT_MOST) -> list[Block]:
         """Return the blocks that came since the last call, about `at_most` bytes of them.
@@ -93,28 +95,38 @@ class Follower:
         self._file = now
         if self._position == 0:
             return
-        if same_file and now.whole >= self._position:
-            start = self._position - len(self._last_line)
-            if now.read_at(len(self._last_line), start) == self._last_line:
-                return
-        event_id = event_id_of(self._last_line) or 0
-        start = now.offset_after(event_id - 1)
-        if now.read_at(len(self._last_line), start) == self._last_line:
-            self._position = start + len(self._last_line)
+        if same_file and self._stands_in(now, self._last_start, self._position):
             return
+        event_id = event_id_of(self._last_line)
+        if event_id is not None:
+            start = now.offset_after(event_id - 1)
+            end = start + len(self._last_line) + 1
+            if self._stands_in(now, start, end):
+                self._last_start, self._position = start, end
+                return
         self.restarted += 1
         self._position = 0
         self._last_line = b""
+
+    def _stands_in(self, file: Snapshot, start: int, end: int) -> bool:
+        """Whether the last line given out stands at [start, end)."""
+        return (
+            end <= file.whole
+            and file.read_at(len(self._last_line), start) == self._last_line
+            and file.read_at(1, end - 1) == b"\n"
+        )
+
+    def _remember(self, block: Block) -> None:
+        start = block.data.rfind(b"\n", 0, -1) + 1
+        self._last_line, self._last_start = block.data[start:-1], block.offset + start
+        self._position = block.end
 
     def _take(self, source: Snapshot, end: int, at_most: int) -> list[Block]:
         taken: list[Block] = []
         for block in source.blocks(self._position, end):
             taken.append(block)
-            self._position = block.offset + len(block.data)
+            self._remember(block)
             at_most -= len(block.data)
             if at_most <= 0:
                 break
-        if taken:
-            data = taken[-1].data
-            self._last_line = data[data.rfind(b"\n", 0, -1) + 1 :]
         return taken

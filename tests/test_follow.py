@@ -124,6 +124,23 @@ def test_healing_goes_unnoticed(path: Path) -> None:
     assert following.restarted == 0
 
 
+@pytest.mark.parametrize("damage", [b"", b"garbage", b"x" * 300_000, LINES[2] + b" "])
+def test_damaged_lines_are_given_once_like_all_others(path: Path, damage: bytes) -> None:
+    write(path, LINES[:2])
+    following = follower(path)
+    write(path, [damage])
+    first = given(following)
+    assert first[:2] == LINES[:2]
+    assert damage.startswith(first[2])
+    assert len(first) == 3
+    assert given(following) == []
+    write(path, LINES[3:5])
+    assert given(following) == LINES[3:5]
+    assert given(follower(path, 0)) == [*first, *LINES[3:5]]
+    assert given(follower(path, None)) == []
+    assert following.restarted == 0
+
+
 # -- another file in its place -----------------------------------------------------------------
 
 

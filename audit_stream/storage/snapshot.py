@@ -27,13 +27,18 @@ _MAX_PROBES = 64
 
 
 class Block:
-    """Whole lines, each with its LF, and the offset of the first in the ledger (bytes)."""
+    """Whole lines, each with its LF; the offsets in the ledger where the first starts and the
+    last ends (bytes).
 
-    __slots__ = ("data", "offset")
+    `data` is what stands there, but for a line that comes alone and cut short (`Snapshot.blocks`).
+    """
 
-    def __init__(self, offset: int, data: bytes) -> None:
+    __slots__ = ("data", "end", "offset")
+
+    def __init__(self, offset: int, data: bytes, end: int | None = None) -> None:
         self.offset = offset
         self.data = data
+        self.end = offset + len(data) if end is None else end
 
 
 class Snapshot:
@@ -95,27 +100,23 @@ class Snapshot:
         return self.line_ending_at(self.whole)[:-1]
 
     def line_ending_at(self, end: int) -> bytes:
-        """Return the line (with LF) whose LF is the byte before `end`."""
-        return self._line(end_of_lines(self.read_at, end - 1), end)
+        """Return the line (with LF) whose LF is the byte before `end`; cut short as in `blocks`
+        where it is hopeless."""
+        return self._line(self._line_start_before(end), end)
+
+    def line_at(self, start: int) -> bytes:
+        """As `line_ending_at`, the line that starts at `start`; empty at the end."""
+        return self._line(start, self._line_start_after(start, self.whole))
 
     def _line(self, start: int, end: int) -> bytes:
-        """Return the line in [start, end), cut short as in `blocks` where it is hopeless."""
         if end - start > BLOCK_SIZE:
             first = self.read_at(BLOCK_SIZE, start)
             if not may_begin_line(first):
                 return first + b"\n"
         return self.read_at(end - start, start)
 
-    def line_at(self, start: int) -> bytes:
-        """Return the whole line (with LF) that starts at `start`."""
-        size, data = _PROBE_SIZE, b""
-        while start + len(data) < self.whole:
-            data += self.read_at(min(size, self.whole - start - len(data)), start + len(data))
-            found = data.find(b"\n", max(0, len(data) - size))
-            if found >= 0:
-                return data[: found + 1]
-            size *= 2
-        return data
+    def _line_start_before(self, end: int) -> int:
+        return end_of_lines(self.read_at, end - 1)
 
     def blocks(
         self, start: int = 0, end: int | None = None, *, size: int = BLOCK_SIZE
@@ -123,28 +124,29 @@ class Snapshot:
         """Yield the whole lines in [start, end), both at line starts, in blocks of about `size`
         bytes (more where one line is longer).
 
-        A line that is longer and does not begin as a stored line does is given out cut short:
+        A line that is longer and does not begin as a stored line does comes alone and cut short:
         it is as damaged as it was, and a file that is no ledger at all cannot fill the memory.
         """
         end = self.whole if end is None else end
-        rest, hopeless = b"", False
+        rest, step = b"", size
         position = line_start = start
         while position < end:
-            data = self.read_at(min(size, end - position), position)
+            data = self.read_at(min(step, end - position), position)
             if not data:
                 return  # the file was cut while we read
             position += len(data)
             cut = data.rfind(b"\n") + 1
-            if not cut:
-                if not hopeless:
-                    rest += data
-                    hopeless = not may_begin_line(rest)
-                    size *= 2  # a line longer than the block: keep the joining linear
+            if cut:
+                yield Block(line_start, rest + data[:cut] if rest else data[:cut])
+                rest, step = data[cut:], size
+                line_start = position - len(rest)
                 continue
-            goes_on = data.index(b"\n") if hopeless else 0
-            yield Block(line_start, rest + data[goes_on:cut] if rest else data[:cut])
-            rest, hopeless = data[cut:], False
-            line_start = position - len(rest)
+            rest += data
+            step *= 2  # a line longer than the block: keep the joining linear
+            if not may_begin_line(rest):
+                position = self._line_start_after(position, end)
+                yield Block(line_start, rest + b"\n", position)
+                rest, step, line_start = b"", size, position
 
     def blocks_reversed(
         self, start: int = 0, end: int | None = None, *, size: int = BLOCK_SIZE
@@ -156,8 +158,8 @@ class Snapshot:
             if from_here > start:
                 from_here = self._line_start_after(from_here - 1, end)
             if from_here >= end:  # one line longer than the block
-                from_here = max(start, end_of_lines(self.read_at, end - 1))
-                yield Block(from_here, self._line(from_here, end))
+                from_here = max(start, self._line_start_before(end))
+                yield Block(from_here, self._line(from_here, end), end)
             else:
                 yield Block(from_here, self.read_at(end - from_here, from_here))
             end = from_here
@@ -187,13 +189,15 @@ class Snapshot:
         """
         steps, end = 0, self.whole
         while end > 0:
-            line = self.line_ending_at(end)
-            named = event_id_of(line)
+            end = self._line_start_before(end)
+            named = self._named_at(end)
             if named is not None:
                 return named + steps
             steps += 1
-            end -= len(line)
         return steps
+
+    def _named_at(self, start: int) -> int | None:
+        return event_id_of(self.read_at(64, start))
 
     def offset_after(self, after: int) -> int:
         """Return where the first event with event_id > `after` starts (`whole` if none does).
@@ -228,15 +232,16 @@ class Snapshot:
         """Whether the event `after` ends at `offset` and its successor starts there."""
         if offset == 0:
             return False
-        previous = self.line_ending_at(offset)
-        named = event_id_of(previous)
+        start = self._line_start_before(offset)
+        named = self._named_at(start)
         if offset < self.whole:
-            return named == after and event_id_of(self.read_at(64, offset)) == after + 1
+            return named == after and self._named_at(offset) == after + 1
         # There is no successor at the end; the last line's predecessor must vouch for it.
-        start = offset - len(previous)
         if named is None or named > after:
             return False
-        return named == 1 if start == 0 else event_id_of(self.line_ending_at(start)) == named - 1
+        if start == 0:
+            return named == 1
+        return self._named_at(self._line_start_before(start)) == named - 1
 
     def _walk_to(self, after: int) -> int:
         reached = 0
@@ -254,7 +259,7 @@ class Snapshot:
     def _walk_back_to(self, before: int) -> int:
         reached = self.whole
         for block in self.blocks_reversed():
-            start = block.offset + len(block.data)
+            start = block.end
             for line in reversed(block.data[:-1].split(b"\n")):
                 start -= len(line) + 1
                 named = event_id_of(line)
@@ -295,7 +300,7 @@ class Snapshot:
         """Return the first line start at or beyond `offset` whose line names its id."""
         start = self._line_start_after(offset - 1, end)
         while start < end:
-            named = event_id_of(self.read_at(64, start))
+            named = self._named_at(start)
             if named is not None:
                 return start, named
             start = self._line_start_after(start, end)
@@ -339,20 +344,6 @@ class Snapshot:
         start = self.offset_after(after)
         end = self.whole if before is None else max(start, self.offset_before(before))
         return self.blocks_reversed(start, end) if reverse else self.blocks(start, end)
-
-    def offset_of_last(self, count: int) -> int:
-        """Return where the last `count` complete lines start."""
-        if count <= 0:
-            return self.whole
-        for block in self.blocks_reversed():
-            lines = block.data.count(b"\n")
-            if lines >= count:
-                position = len(block.data)
-                for _ in range(count):
-                    position = block.data.rfind(b"\n", 0, position - 1) + 1
-                return block.offset + position
-            count -= lines
-        return 0
 
 
 def may_begin_line(data: bytes) -> bool:

@@ -6,6 +6,7 @@ the answers should be among damaged lines is worked out here by walking a list o
 
 from __future__ import annotations
 
+import itertools
 import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,7 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_stream.storage import snapshot as module
-from audit_stream.storage.snapshot import Snapshot, end_of_lines, event_id_of, may_begin_line
+from audit_stream.storage.snapshot import (
+    Block,
+    Snapshot,
+    end_of_lines,
+    event_id_of,
+    may_begin_line,
+)
 from tests.ledgers import joined
 
 if TYPE_CHECKING:
@@ -66,6 +73,23 @@ raw_lines = st.lists(
 )
 
 
+def as_shown(each: bytes) -> bytes:
+    """A line with its LF, cut short where it is longer than a block and cannot be an event."""
+    hopeless = len(each) + 1 > module.BLOCK_SIZE and not may_begin_line(each)
+    return each[: module.BLOCK_SIZE] + b"\n" if hopeless else each + b"\n"
+
+
+def stands_for(block: Block, snapshot: Snapshot) -> bytes:
+    """What stands in the file where a block was taken from."""
+    there = snapshot.read_at(block.end - block.offset, block.offset)
+    if block.data != there:
+        assert there.count(b"\n") == block.data.count(b"\n") == 1
+        assert not may_begin_line(there)
+        assert there.startswith(block.data[:-1])
+        assert block.data.endswith(b"\n")
+    return there
+
+
 # -- blocks and lines --------------------------------------------------------------------------
 
 
@@ -87,12 +111,12 @@ def test_blocks_hold_every_line_once_in_either_direction(
             wanted = snapshot.read_at(end - start, start)
             forward = list(snapshot.blocks(start, end, size=size[0]))
             backward = list(snapshot.blocks_reversed(start, end, size=size[0]))
-            assert b"".join(block.data for block in forward) == wanted
-            assert b"".join(block.data for block in reversed(backward)) == wanted
-            for block in forward + backward:
-                assert block.data.endswith(b"\n")
-                assert block.offset in starts
-                assert snapshot.read_at(len(block.data), block.offset) == block.data
+            for blocks in (forward, backward[::-1]):
+                ends = [start, *(block.end for block in blocks)]
+                assert [block.offset for block in blocks] == ends[:-1]
+                assert ends[-1] == end
+                assert set(ends) <= set(starts)
+                assert b"".join(map(stands_for, blocks, itertools.repeat(snapshot))) == wanted
 
 
 @given(st.binary(min_size=1, max_size=400).map(lambda raw: raw.replace(b"\n", b"")), sizes)
@@ -121,29 +145,43 @@ def test_lines_are_found_by_their_places(lines: list[bytes], size: tuple[int, in
         snapshot = snapshot_of(lines, b"tail")
         start = 0
         for each in lines:
-            assert snapshot.line_at(start) == each + b"\n"
-            assert snapshot.line_ending_at(start + len(each) + 1) == each + b"\n"
+            shown = as_shown(each)
+            assert snapshot.line_at(start) == shown
+            assert snapshot.line_ending_at(start + len(each) + 1) == shown
             assert snapshot.line_start_from(start) == start
             assert snapshot.line_start_from(start + 1) == start + len(each) + 1
             start += len(each) + 1
-        assert snapshot.last_line() == (lines[-1] if lines else None)
+        assert snapshot.last_line() == (as_shown(lines[-1])[:-1] if lines else None)
         assert snapshot.line_at(snapshot.whole) == b""
-
-
-@given(raw_lines, sizes, st.integers(-1, 15))
-def test_the_last_lines_are_counted_from_the_end(
-    lines: list[bytes], size: tuple[int, int], count: int
-) -> None:
-    with small(*size):
-        snapshot = snapshot_of(lines, b"tail")
-        kept = lines[-count:] if count > 0 else []
-        assert snapshot.offset_of_last(count) == snapshot.whole - len(joined(kept))
 
 
 @given(st.binary(max_size=200), st.integers(1, 50))
 def test_the_end_of_the_whole_lines(data: bytes, probe: int) -> None:
     with small(100, probe):
         assert end_of_lines(Bytes(data), len(data)) == data.rfind(b"\n") + 1
+
+
+def test_a_line_that_cannot_be_an_event_does_not_fill_the_memory() -> None:
+    hopeless = b"x" * 1_000_000
+    for lines in ([hopeless], [line(1), hopeless, line(3)], [*[hopeless] * 9, b"", line(11)]):
+        snapshot = snapshot_of(lines, b"y" * 1_000_000)
+        with small(1000, 100):
+            for blocks in (snapshot.blocks(size=1000), snapshot.blocks_reversed(size=1000)):
+                assert max(len(block.data) for block in blocks) <= 2001
+            assert len(snapshot.line_ending_at(snapshot.whole)) <= 1001
+            if event_id_of(lines[-1]):
+                assert snapshot.event_line(len(lines)) == lines[-1]
+                assert snapshot.offset_before(len(lines)) == snapshot.whole - len(lines[-1]) - 1
+            assert snapshot.last_event_id() == len(lines)
+
+
+def test_a_long_line_that_may_be_an_event_is_whole() -> None:
+    lines = [line(1, 5000), line(2, 70_000), line(3)]
+    snapshot = snapshot_of(lines)
+    with small(1000, 100):
+        for blocks in (snapshot.blocks(size=1000), snapshot.blocks_reversed(size=1000)):
+            given_out = sorted(blocks, key=lambda block: block.offset)
+            assert b"".join(block.data for block in given_out) == joined(lines)
 
 
 def test_a_file_that_shrinks_while_it_is_read_ends_early() -> None:
@@ -259,7 +297,6 @@ def test_no_lines() -> None:
         assert snapshot.event_line(1) is None
         assert snapshot.last_event_id() == 0
         assert list(snapshot.between()) == list(snapshot.between(1, 9, reverse=True)) == []
-        assert snapshot.offset_of_last(5) == 0
 
 
 # -- damaged ledgers ---------------------------------------------------------------------------
