@@ -77,6 +77,8 @@ class Tally:
             offset += len(line) + 1
 
     def _add(self, events: list[_Envelope]) -> None:
+        if not events:
+            return
         kinds = [stored.kind for stored in events]
         times = _in_utc([stored.timestamp for stored in events])
         sources = [stored.source for stored in events]

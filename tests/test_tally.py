@@ -58,6 +58,9 @@ def test_counts() -> None:
 
 
 def test_nothing() -> None:
+    tally = Tally()
+    tally._add([])
+    assert told(tally) == told(Tally())
     assert Tally().members() == {
         "count": 0,
         "last_event_id": 0,

@@ -249,6 +249,12 @@ def test_threads_commit_at_once(make: Callable[..., Engine]) -> None:
     assert Ledger("ledger", engine=engine).verify().checked == len(acknowledged) == 6 * 39
 
 
+def test_a_commit_may_say_how_long_it_waits(make: Callable[..., Engine]) -> None:
+    engine = make()
+    assert engine.commit(adding({}), lock_timeout=0).head.count == 1
+    assert engine.commit(adding({}), lock_timeout=5).head.count == 2
+
+
 def test_an_expected_head_lets_one_of_many_win(make: Callable[..., Engine]) -> None:
     engine = make(joined(numbered(1)))
     ledger = Ledger("ledger", engine=engine)

@@ -595,6 +595,8 @@ def test_an_append_waits_for_the_lock_and_gives_up_in_time(tmp_path: Path) -> No
         with pytest.raises(LockTimeoutError, match=r"locked by another process for 0.05 s.*fuser"):
             ledger.append("other", "test")
         assert 0.05 <= time.monotonic() - before < 5
+        with pytest.raises(LockTimeoutError, match="for 0 s"):
+            ledger.engine.commit(lambda head: ([], head), lock_timeout=0)
         assert path.read_bytes() == joined(LINES)
         threading.Timer(0.05, lambda: fcntl.flock(held, fcntl.LOCK_UN)).start()
         assert open_ledger(path).append("other", "test").event_id == 4
