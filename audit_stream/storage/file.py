@@ -106,8 +106,9 @@ class FileEngine:
                 raise StorageLatchedError(self._latched)
             if self._fd < 0 and not os.path.exists(self.path):
                 build(GENESIS)  # what is refused must not leave an empty ledger behind
-            self._lock(self._lock_timeout if lock_timeout is None else lock_timeout)  # step 1
             try:
+                # Inside, so that an interrupt cannot come between the lock and its release.
+                self._lock(self._lock_timeout if lock_timeout is None else lock_timeout)  # step 1
                 return self._commit_locked(build)
             finally:
                 self._unlock()  # step 6

@@ -327,6 +327,20 @@ def test_an_interrupt_while_writing_leaves_the_file_as_it_was(tmp_path: Path) ->
         ledger.append("other", "test")
 
 
+def test_an_interrupt_right_behind_the_lock_gives_it_back(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "whole")
+
+    def interrupt(real: Callable[..., object], *args: object) -> None:
+        real(*args)
+        raise KeyboardInterrupt
+
+    ledger = open_ledger(path, FaultyDisk().replace("lock_exclusive", interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        ledger.append("other", "test")
+    assert open_ledger(path, lock_timeout=0).append("other", "test").event_id == 4
+    assert ledger.append("other", "test").event_id == 5
+
+
 # -- healing -----------------------------------------------------------------------------------
 
 
