@@ -190,6 +190,7 @@ class Ledger:
             now = timestamps.stamp(self._clock())
             return chain.link(drafts, head, now, max_event_bytes=self.max_event_bytes)
 
+        chain.get_ready_for(len(drafts))
         return self.engine.commit(build)
 
     def commit_together(

@@ -38,7 +38,7 @@ TRACED = "flock,fstat,stat,newfstatat,pread64,write,fdatasync,fsync,ftruncate,op
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="system calls of Linux")
 
 APPEND = """
-import os, sys
+import hashlib, os, sys
 from audit_stream import Ledger
 ledger = Ledger(sys.argv[1])
 draft = ledger.draft("other", "test")
