@@ -53,9 +53,11 @@ from audit_stream.errors import (
 from audit_stream.note import Note, Signer, VerifierKey, Verify
 from audit_stream.policy import Policy, trust
 from audit_stream.roots import Roots
-from audit_stream.storage.beside import beside
+from audit_stream.storage.beside import beside as beside
 from audit_stream.storage.hash_file import HashFile
-from audit_stream.storage.journal import Journal, split_records
+from audit_stream.storage.journal import END as END
+from audit_stream.storage.journal import Journal
+from audit_stream.storage.journal import split_records as split_records
 from audit_stream.witness import Answer
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from audit_stream import signing
 from audit_stream.errors import InputError, MalformedError
+from audit_stream.storage.beside import translated
+from audit_stream.storage.durable import Disk
 
 if TYPE_CHECKING:
     from audit_stream.signing import PrivateKey
@@ -32,6 +34,18 @@ def load(path: str) -> PrivateKey:
         raise MalformedError(f"{path}: not a private key") from None
     except MalformedError as error:
         raise MalformedError(f"{path}: {error}") from None
+
+
+def save(path: str, key: PrivateKey) -> None:
+    """Write a key to a new file, mode 0600, durably.
+
+    Raises `InputError` when the file exists, `UnreadableError`, `StorageError`.
+    """
+    with translated(path):
+        try:
+            Disk().create_secret(path, f"{key.export()}\n".encode())
+        except FileExistsError:
+            raise InputError(f"{path}: exists already; a key is never overwritten") from None
 
 
 def is_exposed(path: str) -> bool:

@@ -24,7 +24,8 @@ from audit_stream.errors import (
 )
 from audit_stream.event import DEFAULT_MAX_EVENT_BYTES, Event
 from audit_stream.storage import Commit
-from audit_stream.storage.file import LOCK_TIMEOUT, FileEngine
+from audit_stream.storage.file import LOCK_TIMEOUT as LOCK_TIMEOUT
+from audit_stream.storage.file import FileEngine
 from audit_stream.storage.snapshot import event_id_of
 from audit_stream.vocabulary import Vocabulary
 

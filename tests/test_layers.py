@@ -75,7 +75,7 @@ LIBRARY = [name for name in LAYERS if name in ("storage", "storage.snapshot") or
 """What the skins may use: no engine and no primitive. They say `ledger` where something is to
 happen; the rest gives them types, words and errors."""
 
-OWN_LOCKS = {"server.verifying"}
+OWN_LOCKS = {"server.election"}
 """Elects one of several workers by a lock on a file of its own; no ledger is touched."""
 
 NEEDED_TO_BE_PURE = {"os", "time", "asyncio", "socket", "threading", "random", "subprocess", "io"}
@@ -165,8 +165,12 @@ def test_the_skins_stand_on_the_api(name: str) -> None:
     for one in own(imports_of(name)):
         if one.name == "" or one.name.partition(".")[0] == skin or one.name in LIBRARY:
             continue
-        # `serve` starts the server, and does so late: nothing else knows both.
-        assert (name, one.name.partition(".")[0]) in (("cli.serve", "server"), ("__main__", "cli"))
+        # `serve` and `witness` start their servers, and do so late: nothing else knows both.
+        assert (name, one.name.partition(".")[0]) in (
+            ("cli.serve", "server"),
+            ("cli.witness", "server"),
+            ("__main__", "cli"),
+        )
 
 
 @pytest.mark.parametrize("name", [name for name in PURE if name in MODULES])

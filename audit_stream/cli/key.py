@@ -11,7 +11,6 @@ from audit_stream.cli import app as application
 from audit_stream.cli import exits
 from audit_stream.cli.streams import Output, safe
 from audit_stream.cli.trust import load_private_key
-from audit_stream.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -40,18 +39,13 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> int:
         """Make a key: the private file (mode 0600) is written, the public key printed."""
+        from audit_stream import key_files
         from audit_stream.note import COSIGNATURE_V1, ED25519
         from audit_stream.signing import generate
-        from audit_stream.storage.beside import translated
-        from audit_stream.storage.durable import Disk
 
         key = generate(name, COSIGNATURE_V1 if witness else ED25519)
         path = out or re.sub(r"[^\w.-]+", "-", name).strip("-.") + ".key"
-        with translated(path):
-            try:
-                Disk().create_secret(path, f"{key.export()}\n".encode())
-            except FileExistsError:
-                raise InputError(f"{path}: exists already; a key is never overwritten") from None
+        key_files.save(path, key)
         if out is None:
             exits.note(f"the private key is in {path}")
         _print(str(key.key))

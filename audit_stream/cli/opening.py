@@ -6,8 +6,7 @@ import os
 
 from audit_stream.cli.append_options import LOCK_VARIABLE
 from audit_stream.errors import InputError
-from audit_stream.ledger import Ledger
-from audit_stream.storage.file import LOCK_TIMEOUT
+from audit_stream.ledger import LOCK_TIMEOUT, Ledger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ def load_private_key(path: str) -> PrivateKey:
 
 def last_note(path: str) -> bytes:
     """The signed note in a file, or the last one of many."""
-    from audit_stream.storage.journal import split_records
+    from audit_stream.checkpoints import split_records
 
     data = read_file(path)
     return (split_records(data) or [data])[-1]

@@ -210,10 +210,8 @@ def _verify(path: str, outside: _Outside, jobs: int | None, progress: Progress) 
 
 def _believed(ledger: str, signed: _Signed) -> tuple[SignedCheckpoint, ...]:
     """The checkpoints that the command line names and that its keys make believable; not none."""
-    from audit_stream.checkpoints import CHECKPOINTS, believe
+    from audit_stream.checkpoints import CHECKPOINTS, believe, beside, split_records
     from audit_stream.cli.trust import load_policy, read_file
-    from audit_stream.storage.beside import beside
-    from audit_stream.storage.journal import split_records
 
     policy = load_policy(signed.keys, signed.policy)
     certificates = None if signed.certificates is None else read_file(signed.certificates)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from starlette.responses import JSONResponse, Response
 
+from audit_stream.checkpoints import END
 from audit_stream.encoding import to_base64
 from audit_stream.errors import NotSignedError, ProofError
 from audit_stream.server import parameters
 from audit_stream.server.problems import Problem, bad_parameter
-from audit_stream.storage.journal import END
 
 if TYPE_CHECKING:
     from collections.abc import Callable
