@@ -134,11 +134,19 @@ class Feed:
         self._wake_due: asyncio.TimerHandle | None = None
         self._woken_at = 0.0
 
-    def gained(self, batches: list[list[Entry]], head_id: int, size: int) -> None:
-        """Take what the ledger gained, in order; `head_id` and `size` are the ledger's now."""
+    def gained(self, batches: list[list[Entry]] | None, head_id: int, size: int) -> None:
+        """Take what the ledger gained, in order; `head_id` and `size` are the ledger's now.
+
+        None means that nobody subscribed when it was looked at, and leaves a hole in the numbers
+        of the chunks: who stands there reads the file.
+        """
         self.head_id = head_id
         self.size = size
-        for entries in batches:
+        if batches is None:
+            self.ring.clear()
+            self._ring_bytes = 0
+            self._next_number += 1
+        for entries in batches or ():
             chunk = Chunk(self._next_number, self.generation, entries)
             self._next_number += 1
             self.ring.append(chunk)
@@ -282,18 +290,22 @@ class Watcher:
             self._counting.restart()
             service_log.warning("ledger_replaced")
             self._hand_over(self._feed.restarted)
-        batches = [entries for block in blocks if (entries := self._entries(block))]
+        heard = self._feed.subscribers > 0
+        batches = [entries for block in blocks if (entries := self._entries(block, heard))]
         if blocks:
-            self._hand_over(self._feed.gained, batches, self._head_id, self._size)
+            self._hand_over(
+                self._feed.gained, batches if heard else None, self._head_id, self._size
+            )
             self._handed_id = self._head_id
         return bool(blocks)
 
-    def _entries(self, block: Block) -> list[Entry]:
+    def _entries(self, block: Block, heard: bool) -> list[Entry]:
+        """Count a block; return its events if anybody may hear of them."""
         self._size = block.offset + len(block.data)
         read = read_quickly(block.data)
         if read is not None and self._counting.add_envelopes(read[0]):
             self._head_id = read[0][-1].event_id
-            return _entries(*read)
+            return _entries(*read) if heard else []
         self._counting.add(block)
         found = self._all.scan(block)
         for damage in found.damaged:

@@ -44,9 +44,10 @@ _QUICK_BYTES = 256 * 1024
 
 
 class Observation(NamedTuple):
-    """What one commit was like: requests, events, seconds in all, seconds in fdatasync."""
+    """What one commit was like: requests that were recorded, the events of each, seconds in all,
+    seconds in fdatasync."""
 
-    requests: int
+    drafts: list[Sequence[Draft]]
     events: int
     seconds: float
     sync_seconds: float
@@ -236,16 +237,18 @@ class GroupCommit:
             return [self._failed(error)] * len(batch), None
         self.last_error = None
         events = 0
-        for outcome in outcomes:
+        drafts: list[Sequence[Draft]] = []
+        for waiting, outcome in zip(batch, outcomes, strict=True):
             if not isinstance(outcome, Exception):
                 events += len(outcome.lines)
+                drafts.append(waiting.append.drafts)
                 if outcome.healed is not None:
                     service_log.warning("torn_tail_moved", to=outcome.healed)
         if not events:
             return outcomes, None
         sync_seconds = getattr(self.ledger.engine, "sync_seconds", 0.0)
         seconds = time.perf_counter() - began
-        return outcomes, Observation(len(batch), events, seconds, sync_seconds)
+        return outcomes, Observation(drafts, events, seconds, sync_seconds)
 
     def _failed(self, error: Exception) -> AuditStreamError:
         """Log a failure that concerns the whole batch, and return it as an error of ours."""

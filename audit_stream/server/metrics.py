@@ -3,6 +3,7 @@ which prometheus-client does when `PROMETHEUS_MULTIPROC_DIR` names a directory (
 
 from __future__ import annotations
 
+import collections
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from audit_stream.server.verifying import Finished
 
 if TYPE_CHECKING:
-    from audit_stream.event import Draft
     from audit_stream.server.group_commit import Observation
 
 VERDICTS = ("intact", "empty", "broken", "truncated", "rewritten", "torn")
@@ -96,23 +96,19 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             ProcessCollector(registry=self.registry)
 
-    def appended(self, drafts: list[Draft]) -> None:
-        """Count durable events."""
-        for draft in drafts:
-            pair = (draft.kind, draft.source)
-            counter = self._pairs.get(pair)
-            if counter is None:
-                counter = self._counter(pair)
-            counter.inc()
-
     def _counter(self, pair: tuple[str, str]) -> Any:
         if len(self._pairs) >= MOST_LABELS:
             return self._appended.labels(kind=pair[0], source="")
         return self._pairs.setdefault(pair, self._appended.labels(kind=pair[0], source=pair[1]))
 
     def committed(self, observation: Observation) -> None:
-        """Record what a commit was like."""
-        self._batch_requests.observe(observation.requests)
+        """Count the events of a commit, and record what it was like."""
+        pairs = collections.Counter(
+            [(draft.kind, draft.source) for drafts in observation.drafts for draft in drafts]
+        )
+        for pair, number in pairs.items():
+            (self._pairs.get(pair) or self._counter(pair)).inc(number)
+        self._batch_requests.observe(len(observation.drafts))
         self._batch_events.observe(observation.events)
         self._commit_seconds.observe(observation.seconds)
         self._sync_seconds.observe(observation.sync_seconds)

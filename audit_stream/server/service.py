@@ -66,7 +66,7 @@ class Service:
         self.counting = Counting()
         with ledger.snapshot() as snapshot:
             head_id, size = snapshot.last_event_id(), snapshot.whole
-        self.feed.gained([], head_id, size)
+        self.feed.gained(None, head_id, size)
         self._watcher = Watcher(ledger, self.feed, self.counting, head_id)
         self.commits = GroupCommit(
             ledger,

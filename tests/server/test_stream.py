@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from audit_stream import Ledger
-from tests.server.live import ROOT, Live, Stream
+from tests.server.live import ROOT, Live, Stream, parse_messages
 
 if TYPE_CHECKING:
     from tests.server.conftest import Start
@@ -211,6 +211,32 @@ class TestCrowds:
         seen += stream.ids
         assert lost
         assert seen == list(range(1, count + 1))
+
+    def test_coming_and_going_under_load(self, start: Start) -> None:
+        live = start()
+        live.post_batch(50)
+        posting = True
+
+        def produce() -> None:
+            with httpx.Client(base_url=live.url, trust_env=False) as client:
+                while posting:
+                    client.post("/events", json={"kind": "other", "source": "load"})
+
+        producer = threading.Thread(target=produce)
+        producer.start()
+        for number in range(25):
+            # Alone, so that there are moments in which nobody subscribes.
+            after = live.client.get("/stats").json()["last_event_id"] - number
+            with httpx.stream(
+                "GET", f"{live.url}/stream?after={after}", trust_env=False
+            ) as response:
+                for message in parse_messages(response.iter_lines()):
+                    assert int(message.id or 0) == after + 1
+                    after += 1
+                    if message.json["source"] == "load" and after % 40 == 0:
+                        break
+        posting = False
+        producer.join()
 
     def test_a_subscriber_that_stops_reading(self, start: Start) -> None:
         live = start()
