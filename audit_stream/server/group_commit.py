@@ -6,9 +6,10 @@ thread cost a lone client a third of its throughput, though. So where nobody str
 has been quick many times in a row, a commit is made right on the loop, without waiting for the
 lock; the first one that is not quick sends all that follow back to the thread.
 
-While a batch is being committed the next one gathers. When the thread is free the next batch is
-closed as soon as the loop has seen a turn that brought no further request, so a single client
-waits for nobody, and many that were answered together are committed together again.
+While a batch is being committed the next one gathers. A batch is closed as soon as the loop has
+seen a turn that brought no further request, so a single client waits for nobody, and many that were
+answered together are committed together again. For the thread it is closed when half of those that
+were lately there are in it: then one half is being committed while the other is being read.
 
 Guarantee: a future that `submit` returned gets its result only once its own events are durable.
 """
@@ -38,6 +39,7 @@ MAX_BATCH_BYTES = 32 << 20
 """About how many bytes of requests go into one commit."""
 
 _MAX_TURNS = 64
+_MAX_REQUESTS = 1 << 20
 _QUICK_SECONDS = 0.003
 _QUICK_IN_A_ROW = 32
 _QUICK_BYTES = 256 * 1024
@@ -104,6 +106,7 @@ class GroupCommit:
         self._closing = False
         self._exchanging = 0
         self._quick = 0
+        self._crowd = 1
         self.last_error: AuditStreamError | None = None
         """Why the last commit failed, None after one that did not."""
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -145,7 +148,8 @@ class GroupCommit:
         """Close the batch after a turn of the loop that brought nothing more."""
         self._gathering = True
         count = len(self._waiting)
-        if count > seen and turns < _MAX_TURNS:
+        enough = _MAX_REQUESTS if self._quick >= _QUICK_IN_A_ROW else self._crowd // 2
+        if seen < count < enough and turns < _MAX_TURNS:
             self._loop.call_soon(self._gather, count, turns + 1)
             return
         self._gathering = False
@@ -172,6 +176,7 @@ class GroupCommit:
         observation: Observation | None,
     ) -> None:
         self._busy = False
+        self._crowd = len(batch) + len(self._waiting)
         self._unanswered -= len(batch)
         if observation is None or observation.sync_seconds > _QUICK_SECONDS:
             self._quick = 0
