@@ -9,7 +9,7 @@ read from its start.
 
 from __future__ import annotations
 
-from audit_stream.errors import LedgerNotFoundError
+from audit_stream.errors import AuditStreamError, LedgerNotFoundError
 from audit_stream.storage.snapshot import Block, Snapshot, event_id_of
 
 TYPE_CHECKING = False
@@ -62,16 +62,19 @@ class Follower:
             now = self._engine.snapshot()
         except LedgerNotFoundError:
             return self._drain(at_most)[0]
-        if self._file is None:
-            self._start_in(now, now.offset_after(self._after))
-        else:
-            if now.identity != self._file.identity:
-                rest, more = self._drain(at_most)
-                if more:
-                    now.close()
-                    return rest
-            self._settle(now)
-        return self._take(now, now.whole, at_most)
+        try:
+            if self._file is None:
+                self._start_in(now, now.offset_after(self._after))
+            else:
+                if now.identity != self._file.identity:
+                    rest, more = self._drain(at_most)
+                    if more:
+                        return rest
+                self._settle(now)
+            return self._take(now, now.whole, at_most)
+        finally:
+            if now is not self._file:
+                now.close()
 
     def close(self) -> None:
         """Release the file. May be called twice."""
@@ -123,10 +126,14 @@ class Follower:
 
     def _take(self, source: Snapshot, end: int, at_most: int) -> list[Block]:
         taken: list[Block] = []
-        for block in source.blocks(self._position, end):
-            taken.append(block)
-            self._remember(block)
-            at_most -= len(block.data)
-            if at_most <= 0:
-                break
+        try:
+            for block in source.blocks(self._position, end):
+                taken.append(block)
+                self._remember(block)
+                at_most -= len(block.data)
+                if at_most <= 0:
+                    break
+        except AuditStreamError:
+            if not taken:  # what was read is given out; the next poll meets the error again
+                raise
         return taken

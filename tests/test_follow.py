@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -12,12 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from audit_stream import Ledger
+from audit_stream.errors import StorageError
 from audit_stream.follow import Follower
 from audit_stream.storage import file as file_module
 from audit_stream.storage.file import FileEngine
 from audit_stream.storage.memory import MemoryEngine
 from audit_stream.storage.snapshot import event_id_of
-from tests.ledgers import joined, numbered
+from tests.ledgers import chained, joined, numbered
 from tests.storage.disks import FaultyDisk
 
 if TYPE_CHECKING:
@@ -122,6 +125,40 @@ def test_healing_goes_unnoticed(path: Path) -> None:
     event = Ledger(path).append("other", "test")
     assert given(following) == [event.line]
     assert following.restarted == 0
+
+
+def test_a_read_that_fails_loses_nothing_and_leaks_nothing(path: Path) -> None:
+    lines = chained({"payload": {"n": n, "text": "x" * 1000}} for n in range(300))
+    write(path, lines)
+    for at in range(1, 12):
+        disk = FaultyDisk()
+        following = Follower(FileEngine(path, disk=disk), 0)
+        disk.fail("read_at", errno.EIO, at=at)
+        open_before = len(os.listdir("/dev/fd"))
+        received = b""
+        for _ in range(5):
+            with contextlib.suppress(StorageError):
+                received += b"".join(block.data for block in following.poll())
+            assert len(os.listdir("/dev/fd")) == open_before
+        assert received == joined(lines)
+        following.close()
+
+
+def test_a_rotated_file_that_cannot_be_read_is_tried_again(path: Path) -> None:
+    write(path, LINES[:2])
+    disk = FaultyDisk()
+    following = Follower(FileEngine(path, disk=disk), 0)
+    assert given(following) == LINES[:2]
+    write(rotate(path), LINES[2:4])
+    write(path, numbered(2, source="new"))
+    open_before = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        # The new file's end is read first; then the old one's lines.
+        disk.fail("read_at", errno.EIO, at=3)
+        with pytest.raises(StorageError):
+            following.poll()
+        assert len(os.listdir("/dev/fd")) == open_before
+    assert given(following) == [*LINES[2:4], *numbered(2, source="new")]
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", b"x" * 300_000, LINES[2] + b" "])
