@@ -12,6 +12,7 @@ A `Ledger` is thread-safe, and any number of processes may use the same file at 
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from audit_stream import chain, timestamps
@@ -19,6 +20,7 @@ from audit_stream import event as events
 from audit_stream.errors import (
     EventTooLargeError,
     HeadMismatchError,
+    InputError,
     IntegrityError,
     InvalidEventError,
 )
@@ -438,12 +440,17 @@ class Ledger:
             progress: called with (bytes checked, bytes in all).
 
         Raises:
+            InputError: an expectation that makes no sense.
             LedgerNotFoundError, UnreadableError: there is nothing to check.
             PinError: the pin is empty or damaged.
             StorageError: the pin cannot be written, which is not a success.
         """
         from audit_stream import pins, verification
 
+        if expect_head is not None and re.fullmatch("[0-9a-fA-F]{64}", expect_head) is None:
+            raise InputError("expect_head: expected 64 hex digits")
+        if expect_count is not None and expect_count < 0:
+            raise InputError("expect_count: expected 0 or more")
         path = None if pin is None else os.fspath(pin)
         expectations = verification.Expectations(
             None if expect_head is None else expect_head.lower(),

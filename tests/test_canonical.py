@@ -238,7 +238,7 @@ NOT_DECODED = [
     ("", "Expecting value at column 1"),
     (" ", "Expecting value"),
     ("{", "Expecting property name"),
-    ('{"a":1,}', "property name"),
+    ('{"a":1,}', "not JSON"),
     ("[1,]", "not JSON"),
     ("{'a':1}", "not JSON"),
     ("{a:1}", "not JSON"),

@@ -18,7 +18,13 @@ from hypothesis import strategies as st
 
 from audit_stream import Ledger, pins, verification
 from audit_stream.chain import GENESIS, Segment
-from audit_stream.errors import LedgerNotFoundError, PinError, StorageError, UnreadableError
+from audit_stream.errors import (
+    InputError,
+    LedgerNotFoundError,
+    PinError,
+    StorageError,
+    UnreadableError,
+)
 from audit_stream.pins import Pin
 from audit_stream.storage.file import FileEngine
 from audit_stream.storage.snapshot import Snapshot
@@ -602,3 +608,21 @@ def test_a_pin_that_another_verification_moved_further_is_not_moved_back(
     made = pins.load(str(pin))
     assert made is not None
     assert made.event_id == 62
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"expect_head": "f" * 63}, "expect_head: expected 64 hex digits"),
+        ({"expect_head": "g" * 64}, "expect_head: expected 64 hex digits"),
+        ({"expect_head": "f" * 64 + "\n"}, "expect_head: expected 64 hex digits"),
+        ({"expect_head": "\ud800"}, "expect_head: expected 64 hex digits"),
+        ({"expect_head": ""}, "expect_head: expected 64 hex digits"),
+        ({"expect_count": -1}, "expect_count: expected 0 or more"),
+    ],
+)
+def test_an_expectation_that_makes_no_sense_is_no_verdict(
+    ledger: Ledger, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(InputError, match=reason):
+        ledger.verify(**options)
