@@ -185,6 +185,16 @@ def test_payloads_of_json_libraries_take_the_quick_way(payload: dict[str, Any]) 
     assert quick == exact is not None
 
 
+@pytest.mark.parametrize(
+    "time", ["2026-01-31T13:00:00+01:00", "2026-01-31t12:00:00z", "2026-02-31T12:00:00Z", ""]
+)
+def test_supplied_timestamps(time: str) -> None:
+    text = b'{"kind":"other","source":"test","timestamp":"%b"}' % time.encode()
+    quick, exact = quick_and_exact(text)
+    assert quick == exact
+    assert (exact is None) == (time in ("2026-02-31T12:00:00Z", ""))
+
+
 MEMBERS = [
     b'"kind":"other"', b'"kind":"request_denied"', b'"kind":"Other"', b'"kind":5', b'"kind":null',
     b'"kind":"a\\u0062"', b'"source":"s"', b'"source":""', b'"source":"a\\n"', b'"source":null',

@@ -72,6 +72,8 @@ class FileEngine:
         disk: Disk | None = None,
     ) -> None:
         self.path = os.fspath(path)
+        # What the name means must not change with the working directory of a long-lived program.
+        self._place = _absolute(self.path)
         self._disk = disk or Disk()
         self._clock = clock
         self._lock_timeout = lock_timeout
@@ -104,7 +106,7 @@ class FileEngine:
                 raise InputError(f"{self.path}: this ledger is closed; open it again")
             if self._latched is not None:
                 raise StorageLatchedError(self._latched)
-            if self._fd < 0 and not os.path.exists(self.path):
+            if self._fd < 0 and not os.path.exists(self._place):
                 build(GENESIS)  # what is refused must not leave an empty ledger behind
             try:
                 # Inside, so that an interrupt cannot come between the lock and its release.
@@ -138,9 +140,9 @@ class FileEngine:
             with _translated(self.path, writing=True):
                 if self._fd < 0:
                     self._open()
-                self._disk.lock_exclusive(self._fd, self.path, timeout)
+                self._disk.lock_exclusive(self._fd, self._place, timeout)
                 try:
-                    named = self._disk.stat(self.path)
+                    named = self._disk.stat(self._place)
                     held = self._disk.fstat(self._fd)
                     if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino):
                         return
@@ -153,7 +155,7 @@ class FileEngine:
                 self._release()
 
     def _open(self) -> None:
-        fd = self._disk.open_append(self.path)
+        fd = self._disk.open_append(self._place)
         try:
             if not stat.S_ISREG(self._disk.fstat(fd).st_mode):
                 raise UnreadableError(f"{self.path}: not a regular file")
@@ -165,7 +167,7 @@ class FileEngine:
     def _unlock(self) -> None:
         if self._fd >= 0:
             try:
-                self._disk.unlock(self._fd, self.path)
+                self._disk.unlock(self._fd, self._place)
             except OSError:
                 # What was appended is durable all the same, and must be acknowledged.
                 self._release()
@@ -215,7 +217,7 @@ class FileEngine:
     def _heal(self, snapshot: Snapshot) -> str:
         """Copy the unterminated tail aside, durably, and only then cut it off."""
         with _translated(self.path, writing=True):
-            beside = os.path.realpath(self.path)
+            beside = os.path.realpath(self._place)
             now = self._clock()
             while True:
                 target = f"{beside}.torn-{_file_time(now)}"
@@ -243,7 +245,7 @@ class FileEngine:
             if durable_size == 0:
                 # Whoever created the file may have died before this, so the first event, and
                 # not the creation, decides.
-                self._disk.sync_directory(os.path.realpath(self.path))
+                self._disk.sync_directory(os.path.realpath(self._place))
         except BaseException as error:
             self._latch("an fsync failed")
             self._cut_back(durable_size)
@@ -285,7 +287,7 @@ class FileEngine:
         Raises LedgerNotFoundError, UnreadableError.
         """
         with _translated(self.path):
-            fd = self._disk.open_read(self.path)
+            fd = self._disk.open_read(self._place)
         try:
             return self._view(fd, on_close=lambda: self._disk.close(fd))
         except BaseException:
@@ -324,7 +326,7 @@ class FileEngine:
         LF is the end. Where locking is not supported no append of ours can be under way.
         """
         try:
-            self._disk.lock_shared(fd, self.path, _READ_LOCK_TIMEOUT)
+            self._disk.lock_shared(fd, self._place, _READ_LOCK_TIMEOUT)
         except LockBusy:
             return self._disk.fstat(fd).st_size, False
         except OSError as error:
@@ -334,7 +336,7 @@ class FileEngine:
         try:
             return self._disk.fstat(fd).st_size, True
         finally:
-            self._disk.unlock(fd, self.path)
+            self._disk.unlock(fd, self._place)
 
     def read(
         self, after: int = 0, *, before: int | None = None, reverse: bool = False
@@ -349,7 +351,7 @@ class FileEngine:
         seen: object = None
         while True:
             try:
-                status = self._disk.stat(self.path)
+                status = self._disk.stat(self._place)
                 mark = (status.st_dev, status.st_ino, status.st_size)
             except OSError:
                 mark = None
@@ -395,6 +397,13 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the working directory is gone
+        return path
 
 
 def _file_time(nanoseconds: int) -> str:

@@ -446,6 +446,38 @@ def test_a_ledger_changed_by_others_between_appends_is_seen(tmp_path: Path) -> N
     assert other.append("other", "test").event_id == 5
 
 
+def test_a_change_of_directory_does_not_change_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    ledger = Ledger("ledger.jsonl")
+    assert ledger.append("other", "test").event_id == 1
+    following = ledger.follow(0)
+    os.chdir(elsewhere)
+    assert ledger.append("other", "test").event_id == 2
+    assert ledger.verify(jobs=2).checked == 2
+    assert sum(block.data.count(b"\n") for block in following.poll()) == 2
+    with (tmp_path / "ledger.jsonl").open("ab") as file:
+        file.write(b"torn")
+    assert ledger.append("other", "test").event_id == 3
+    assert len(beside(tmp_path / "ledger.jsonl")) == 1
+    assert os.listdir(elsewhere) == []
+    os.chdir(tmp_path)
+    elsewhere.rmdir()
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(UnreadableError):
+        Ledger("ledger.jsonl").append("other", "test")
+    assert Ledger(tmp_path / "ledger.jsonl").append("other", "test").event_id == 1
+
+
 def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     real = tmp_path / "elsewhere" / "real.jsonl"
     real.parent.mkdir()
