@@ -1,87 +1,119 @@
 /**
- * Checking an event in this browser, so that nobody has to take the server's word for it.
- *
- * It starts from the stored bytes and does what the format document asks of a verifier: canonical
- * form (RFC 8785; JavaScript's own number and string printing is its definition), number, link,
- * SHA-256 of the line with its `"hash":"…",` member cut out. Nothing here touches the page.
+ * Checking an event here, so that nobody has to take the server's word for it. From the stored bytes it
+ * does what the format asks of a verifier: canonical form (RFC 8785, defined by how JavaScript prints
+ * numbers and strings), number, link, and the SHA-256 of the line with its `"hash":"…",` cut out.
  */
 import { getBytes } from "./api.js";
+import { button, h } from "./dom.js";
 
 const LF = 10;
 const START = /^\{"event_id":([1-9]\d{0,15}),("hash":"([0-9a-f]{64})",)/;
-export const ZERO_HASH = "0".repeat(64);
+const ZERO_HASH = "0".repeat(64);
 
-/**
- * @typedef {{id: number, position: number, canonical: boolean, stored: string, computed: string,
- *   prevHash: string, hashMatches: boolean}} Checked
- */
-
-export const canCheck = () => Boolean(globalThis.crypto?.subtle);
-
-/** The event and its neighbours, each checked; a neighbour that does not exist is null. */
-export async function checkAround(id) {
-  const after = Math.max(0, id - 2);
-  const query = new URLSearchParams({ after: String(after), limit: String(id - after + 1) });
-  const lines = splitLines(await getBytes(query));
-  const checked = await Promise.all(lines.map((line, index) => checkLine(line, after + index + 1)));
-  const at = id - after - 1;
-  return { before: checked[at - 1] ?? null, event: checked[at] ?? null, next: checked[at + 1] ?? null };
+/** The event and its neighbours, checked; one that does not exist is undefined. */
+async function checkAround(id) {
+	const after = Math.max(0, id - 2);
+	const lines = splitLines(await getBytes(`after=${after}&limit=${id - after + 1}`));
+	const checked = await Promise.all(lines.map((line, index) => checkLine(line, after + index + 1)));
+	const at = id - after - 1;
+	return { before: at ? checked[at - 1] : undefined, event: checked[at], next: checked[at + 1] };
 }
 
-/** @param {Uint8Array} bytes */
-export function splitLines(bytes) {
-  const lines = [];
-  for (let start = 0, end; (end = bytes.indexOf(LF, start)) >= 0; start = end + 1) {
-    lines.push(bytes.subarray(start, end));
-  }
-  return lines;
+function splitLines(bytes) {
+	const lines = [];
+	for (let start = 0, end; (end = bytes.indexOf(LF, start)) >= 0; start = end + 1) lines.push(bytes.subarray(start, end));
+	return lines;
 }
 
-/**
- * @param {Uint8Array} line without its LF
- * @param {number} position the number it should carry
- * @returns {Promise<Checked>}
- */
-export async function checkLine(line, position) {
-  const event = parseStrictly(line);
-  const head = START.exec(new TextDecoder("latin1").decode(line.subarray(0, 128)));
-  if (!event || !head) {
-    return { id: position, position, canonical: false, stored: "", computed: "", prevHash: "", hashMatches: false };
-  }
-  const cut = head[0].length - head[2].length;
-  const rest = new Uint8Array(line.length - head[2].length);
-  rest.set(line.subarray(0, cut));
-  rest.set(line.subarray(head[0].length), cut);
-  const computed = hex(await crypto.subtle.digest("SHA-256", rest));
-  return {
-    id: Number(head[1]),
-    position,
-    canonical: sameBytes(new TextEncoder().encode(canonical(event)), line),
-    stored: head[3],
-    computed,
-    prevHash: String(event.prev_hash),
-    hashMatches: computed === head[3],
-  };
+/** `line` without its LF; `position` is the number it should carry. */
+async function checkLine(line, position) {
+	const event = parse(line);
+	const head = START.exec(new TextDecoder("latin1").decode(line.subarray(0, 128)));
+	if (!event || !head) return { id: position, position, stored: "", computed: "", prevHash: "" };
+	const [all, id, member, stored] = head;
+	const rest = new Uint8Array(line.length - member.length);
+	rest.set(line.subarray(0, all.length - member.length));
+	rest.set(line.subarray(all.length), all.length - member.length);
+	const computed = hex(await crypto.subtle.digest("SHA-256", rest));
+	const form = new TextEncoder().encode(canonical(event));
+	return {
+		id: Number(id),
+		position,
+		stored,
+		computed,
+		prevHash: String(event.prev_hash),
+		canonical: form.length === line.length && form.every((byte, at) => byte === line[at]),
+		hashed: computed === stored,
+	};
 }
 
-function parseStrictly(line) {
-  try {
-    const event = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(line));
-    return event !== null && typeof event === "object" ? event : null;
-  } catch {
-    return null;
-  }
+function parse(line) {
+	try {
+		const event = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(line));
+		return typeof event === "object" ? event : null;
+	} catch {
+		return null;
+	}
 }
 
 /** RFC 8785: members sorted by UTF-16 code units, which is how `sort` compares. */
-export function canonical(value) {
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  const members = Object.keys(value).sort();
-  return `{${members.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`;
+function canonical(value) {
+	if (value === null || typeof value !== "object") return JSON.stringify(value);
+	if (Array.isArray(value)) return `[${value.map(canonical)}]`;
+	return `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`)}}`;
 }
 
-const hex = (buffer) =>
-  Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-const sameBytes = (a, b) => a.length === b.length && a.every((byte, index) => byte === b[index]);
+/** Checks, and returns what was found as an element. */
+export async function checkReport(id, onContext) {
+	if (!globalThis.crypto?.subtle) {
+		return h("p.bad", "Not checked: browsers offer WebCrypto only over https and on localhost.");
+	}
+	const { before, event, next } = await checkAround(id);
+	if (!event) return h("p.bad", "The server no longer has this event.");
+	const tests = [
+		[event.canonical, "the stored bytes are canonical JSON", "the stored bytes are not a canonical event"],
+		[
+			event.hashed,
+			`its SHA-256 is its hash, ${event.computed}`,
+			`its SHA-256 is ${event.computed || "unknown"}, its hash says ${event.stored || "nothing"}`,
+		],
+		[event.id === event.position, `its number is ${event.id}`, `its number should be ${event.position}, not ${event.id}`],
+		linkTest(before, event),
+	];
+	if (next) tests.push(linkTest(event, next));
+	const good = tests.every(([holds]) => holds);
+	return h(
+		"div",
+		h(good ? "p.good" : "p.bad", `Event #${id} ${good ? "holds: checked here, from its stored bytes." : "does not hold."}`),
+		chain([before, event, next].filter(Boolean), event, onContext),
+		h("ul.tests", ...tests.map(([holds, yes, no]) => h(holds ? "li.good" : "li.bad", holds ? yes : no))),
+	);
+}
+
+function linkTest(before, event) {
+	const self = `#${event.position}`;
+	if (!before) return [event.prevHash === ZERO_HASH, "it is the first: its prev_hash is zeros", `${self} must have a prev_hash of zeros`];
+	const named = event.prevHash === before.stored;
+	const other = `#${before.position}`;
+	return [
+		named && before.hashed,
+		`${self} links to ${other}`,
+		named ? `${self} links to ${other}, whose own hash does not hold` : `${self} names ${event.prevHash}, not the hash of ${other}`,
+	];
+}
+
+function chain(links, self, onContext) {
+	const items = links.map((link, index) => {
+		const holds = link.canonical && link.hashed;
+		const cut = index > 0 && link.prevHash !== links[index - 1].stored;
+		const name = `#${link.position}`;
+		return h(
+			`li${holds ? "" : ".fails"}${cut ? ".cut" : ""}${link === self ? ".self" : ""}`,
+			button(name, () => onContext(link.position), { "aria-label": `${name} ${holds ? "holds" : "does not hold"}` }),
+			h("code", (link.stored || "?").slice(0, 12)),
+		);
+	});
+	return h("ol.links", { "aria-label": "The event and its neighbours" }, ...items);
+}

@@ -1,33 +1,77 @@
 /**
- * Building elements without markup.
- *
- * Guarantees: nothing here parses HTML, so no text can become an element, an attribute or a
- * script. The page runs under `require-trusted-types-for 'script'`; this file is why it can.
+ * Elements without markup. Nothing here parses HTML, so no text can become an element, an attribute
+ * or a script: the page runs under `require-trusted-types-for 'script'`, and this is why it can.
  */
-
-/**
- * @param {string} tag
- * @param {Record<string, unknown>} [props] `on…` functions become listeners, null and false are
- *   left out, true is an empty attribute, everything else is an attribute.
- * @param {...(Node | string | number | null | undefined)} children
- */
-export function h(tag, props = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (typeof value === "function") element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : String(value));
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
-
-/** @returns {any} */
 export const byId = (id) => document.getElementById(id);
+export const on = (id, type, work) => byId(id).addEventListener(type, work);
+export const plural = (n, one, many = `${one}s`) => (n === 1 ? one : many);
 
-/** Sets an element's text only when it differs, so that a live region speaks only of changes. */
-export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+/** `h("li.chip", {title: "…", onclick: f}, "text", node)`: null and false are left out. */
+export function h(name, ...rest) {
+	const [tag, ...classes] = name.split(".");
+	const element = document.createElement(tag);
+	if (classes.length) element.className = classes.join(" ");
+	for (const item of rest) {
+		if (item === null || item === undefined) continue;
+		if (typeof item === "object" && !(item instanceof Node)) set(element, item);
+		else element.append(item);
+	}
+	return element;
 }
 
-export const plural = (n, one, many = `${one}s`) => (n === 1 ? one : many);
+function set(element, attributes) {
+	for (const [name, value] of Object.entries(attributes)) {
+		if (typeof value === "function") element.addEventListener(name.slice(2), value);
+		else if (value !== null && value !== false) element.setAttribute(name, value);
+	}
+}
+
+/** Puts rows in this order and drops others, without touching one that has its place (or the focus). */
+export function arrange(list, rows) {
+	let place = list.firstElementChild;
+	for (const row of rows) {
+		if (row === place) place = place.nextElementSibling;
+		else list.insertBefore(row, place);
+	}
+	for (; place; place = list.children[rows.length]) place.remove();
+}
+
+export const button = (label, work, attributes = {}) =>
+	h("button.quiet", { onclick: work, ...attributes }, label);
+
+/** Only a change is written, so live regions speak only of changes. */
+export function say(target, text) {
+	const element = typeof target === "string" ? byId(target) : target;
+	if (element.textContent !== text) element.textContent = text;
+}
+
+/** For what is hidden as long as there is nothing to say. */
+export function tell(id, text) {
+	byId(id).hidden = !text;
+	say(id, text);
+}
+
+/** A button that copies what `text` gives when it is pressed. */
+export function copyButton(label, text) {
+	const copy = button(label, async () => {
+		say(copy, (await copied(text())) ? "Copied" : "Could not copy");
+		setTimeout(() => say(copy, label), 1500);
+	});
+	return copy;
+}
+
+async function copied(text) {
+	try {
+		await navigator.clipboard.writeText(text);
+		return true;
+	} catch {
+		// Plain http from another host: browsers then offer only the selection.
+		const field = h("textarea.offstage");
+		field.value = text;
+		document.body.append(field);
+		field.select();
+		const done = document.execCommand("copy");
+		field.remove();
+		return done;
+	}
+}

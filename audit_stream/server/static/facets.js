@@ -1,91 +1,58 @@
 /**
- * Counts by kind and by source, each a switch that filters.
- *
- * Guarantees: a list counts under every other filter but not under its own, so what else there is
- * stays in sight; a chosen value is listed even when nothing matches it; a refresh moves neither
- * the focus nor a row that keeps its place.
+ * Counts by kind or by source, each a switch that filters. A chosen value is listed even when nothing
+ * matches it; a refresh moves neither the focus nor a row that keeps its place.
  */
-import { h } from "./dom.js";
+import { arrange, byId, h, on } from "./dom.js";
 import { count, plain, visible } from "./text.js";
 
 const FOLDED = 10;
 
 export class Facet {
-  /**
-   * @param {{list: HTMLElement, more: HTMLButtonElement, colourOf?: (name: string) => string,
-   *   onChoose: (chosen: string[]) => void}} options
-   */
-  constructor(options) {
-    Object.assign(this, options);
-    this.rows = new Map();
-    this.unfolded = false;
-    this.more.addEventListener("click", () => {
-      this.unfolded = !this.unfolded;
-      this.#render();
-    });
-  }
+	constructor(id, colourOf, onChoose) {
+		Object.assign(this, { list: byId(id), more: byId(`more-${id}`), colourOf, onChoose, rows: new Map() });
+		on(`more-${id}`, "click", () => {
+			this.unfolded = !this.unfolded;
+			this.#render();
+		});
+	}
 
-  /** @param {Record<string, number>} counts @param {string[]} chosen */
-  show(counts, chosen) {
-    this.counts = { ...Object.fromEntries(chosen.map((name) => [name, 0])), ...counts };
-    this.chosen = chosen;
-    this.#render();
-  }
+	show(counts, chosen) {
+		this.counts = { ...Object.fromEntries(chosen.map((name) => [name, 0])), ...counts };
+		this.chosen = new Set(chosen);
+		this.#render();
+	}
 
-  #render() {
-    const all = Object.entries(this.counts ?? {}).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-    const chosen = new Set(this.chosen);
-    const shown = this.unfolded ? all : all.filter(([name], at) => at < FOLDED || chosen.has(name));
-    const most = all.length ? all[0][1] : 0;
-    for (const [name, row] of this.rows) {
-      if (shown.some(([other]) => other === name)) continue;
-      row.remove();
-      this.rows.delete(name);
-    }
-    let place = this.list.firstElementChild;
-    for (const [name, n] of shown) {
-      const row = this.rows.get(name) ?? this.#make(name);
-      if (row === place) place = place.nextElementSibling;
-      else this.list.insertBefore(row, place);
-      this.#fill(row, n, most, chosen.has(name), chosen.size > 0);
-    }
-    const hidden = all.length - shown.length;
-    this.more.hidden = all.length <= FOLDED;
-    this.more.textContent = this.unfolded ? "Show fewer" : `Show ${hidden} more`;
-    this.more.setAttribute("aria-expanded", String(this.unfolded));
-  }
+	#render() {
+		const all = Object.entries(this.counts).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+		const shown = all.filter(([name], at) => this.unfolded || at < FOLDED || this.chosen.has(name));
+		arrange(this.list, shown.map(([name, n]) => this.#row(name, n, all[0][1])));
+		this.more.hidden = all.length <= FOLDED;
+		this.more.textContent = this.unfolded ? "Show fewer" : `Show ${all.length - shown.length} more`;
+	}
 
-  #make(name) {
-    const colour = this.colourOf;
-    const row = h(
-      "li",
-      {},
-      h(
-        "button",
-        { type: "button", class: "facet", title: plain(name), onclick: () => this.#toggle(name) },
-        colour ? h("i", { class: "swatch", "aria-hidden": "true" }) : null,
-        h("span", { class: "name" }, visible(name)),
-        h("span", { class: "n" }),
-        h("span", { class: "bar", "aria-hidden": "true" }),
-      ),
-    );
-    this.rows.set(name, row);
-    row.name = name;
-    return row;
-  }
+	#row(name, n, most) {
+		const row = this.rows.get(name) ?? this.#make(name);
+		const [swatch, , number, bar] = row.firstElementChild.children;
+		const on = this.chosen.has(name);
+		row.firstElementChild.setAttribute("aria-pressed", on);
+		row.classList.toggle("off", this.chosen.size > 0 && !on);
+		number.textContent = count(n);
+		bar.style.width = `${n && Math.max(1.5, (100 * n) / most)}%`;
+		swatch.className = `swatch ${this.colourOf(name)}`;
+		return row;
+	}
 
-  #fill(row, n, most, on, narrowed) {
-    const button = row.firstElementChild;
-    button.setAttribute("aria-pressed", String(on));
-    button.classList.toggle("off", narrowed && !on);
-    button.querySelector(".n").textContent = count(n);
-    button.querySelector(".bar").style.width = `${most ? Math.max(n ? 1.5 : 0, (100 * n) / most) : 0}%`;
-    if (this.colourOf) button.querySelector(".swatch").className = `swatch ${this.colourOf(row.name)}`;
-  }
+	#make(name) {
+		const toggle = { title: plain(name), onclick: () => this.#toggle(name) };
+		const parts = [h("i"), h("span.name", visible(name)), h("span.n"), h("i.bar")];
+		const row = h("li", h("button.facet", toggle, ...parts));
+		this.rows.set(name, row);
+		return row;
+	}
 
-  #toggle(name) {
-    const chosen = new Set(this.chosen);
-    if (!chosen.delete(name)) chosen.add(name);
-    this.onChoose([...chosen]);
-  }
+	#toggle(name) {
+		const chosen = new Set(this.chosen);
+		if (!chosen.delete(name)) chosen.add(name);
+		this.onChoose([...chosen]);
+	}
 }

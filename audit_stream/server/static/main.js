@@ -1,346 +1,260 @@
 /**
- * The console: every part is made here, once, and here they learn of each other.
- *
- * The address is the state: a filter is put into it, and the page shows what the address says, so
- * Back, reload and a link sent to somebody else all mean the same. No other module navigates.
+ * The console: the parts are made here and learn of each other. The address is the state: a filter is
+ * put into it and the page shows what it says, so Back, reload and a link sent to somebody mean the same.
  */
 import { Problem, getReadiness } from "./api.js";
+import { choose, chosen } from "./choices.js";
 import { isLocal, useLocal } from "./clock.js";
-import { Colours } from "./colours.js";
 import { Controls } from "./controls.js";
-import { byId, plural, say } from "./dom.js";
+import { byId, on, plural, say, tell } from "./dom.js";
 import { Facet } from "./facets.js";
 import { Feed } from "./feed.js";
-import { Figures } from "./figures.js";
 import { everything, format, parse } from "./filter.js";
 import { LogView } from "./list.js";
 import { Session } from "./session.js";
 import { Status } from "./status.js";
 import { Tally } from "./tally.js";
-import { count, plain, visible } from "./text.js";
-import { setUpTheme } from "./theme.js";
+import { count } from "./text.js";
 import { Trend } from "./trend.js";
 
 const READY_EVERY_MS = 10000;
 const SLEEP_AFTER_MS = 60000;
-// Rows that come faster are drawn together: nobody reads more than ten changes a second.
-const DRAW_EVERY_MS = 100;
+const DRAW_EVERY_MS = 100; // nobody reads faster
 
 let filter = everything();
-let tally = null;
 let revealed = 0;
+let connection = { phase: "connecting" };
 
-const colours = new Colours();
-const figures = new Figures();
-const status = new Status({
-  onVerdict: () => view.render(),
-  onContext: (id) => go({ ...everything(), event: id }),
-  onProblem: problem,
-});
-const controls = new Controls((change, how) => go({ ...filter, ...change }, how));
-const kinds = new Facet({
-  list: byId("kinds"),
-  more: byId("more-kinds"),
-  colourOf: (kind) => colours.of(kind),
-  onChoose: (chosen) => go({ ...filter, kinds: chosen, event: 0 }),
-});
-const sources = new Facet({
-  list: byId("sources"),
-  more: byId("more-sources"),
-  onChoose: (chosen) => go({ ...filter, sources: chosen, event: 0 }),
-});
-const trend = new Trend({
-  figure: byId("trend"),
-  plot: byId("plot"),
-  legend: byId("legend"),
-  caption: byId("trend-caption"),
-  colours,
-  onSpan: (since, until) => go({ ...filter, range: "", since, until, event: 0 }),
-});
-const feed = new Feed({
-  onChange: drawSoon,
-  onHead: () => {
-    status.setHead(feed.head.id);
-    figures.sawHead(feed.head.id);
-    counts.touch();
-  },
-  onConnection: showConnection,
-  onProblem: problem,
-  onAlarm: alarm,
-});
+const change = (part, quiet) => go({ ...filter, ...part }, quiet);
+const narrow = (part) => change({ ...part, event: 0 });
+const goTo = (event) => go({ ...everything(), event });
+
+const status = new Status({ onVerdict: () => view.render(), onContext: goTo, onProblem: problem });
+const controls = new Controls(change);
+const trend = new Trend((since, until) => narrow({ range: "", since, until }));
+const colourOf = (kind) => trend.colourOf(kind);
+const kinds = new Facet("kinds", colourOf, (chosen) => narrow({ kinds: chosen }));
+const sources = new Facet("sources", () => "none", (chosen) => narrow({ sources: chosen }));
+const feed = new Feed({ onChange: drawSoon, onHead: headMoved, onConnection: connectionChanged, onProblem: problem, onAlarm: alarm });
 const view = new LogView({
-  list: byId("log"),
-  pane: byId("pane"),
-  bar: byId("toolbar"),
-  context: {
-    colours,
-    verified: () => status.verified,
-    onFilter: (change) => go({ ...filter, ...change, event: 0 }),
-    onContext: (id) => go({ ...everything(), event: id }),
-  },
-  onScroll: (atTop) => feed.hold("scrolled", !atTop),
-  onNearEnd: () => feed.older(),
-  onOpen: (any) => feed.hold("reading", any),
+	list: byId("log"),
+	pane: byId("pane"),
+	bar: byId("toolbar"),
+	context: { colourOf, verified: () => status.verdict.verified, onFilter: narrow, onContext: goTo },
+	onScroll: (atTop) => feed.hold("scrolled", !atTop),
+	onNearEnd: () => feed.older(),
+	onOpen: (any) => feed.hold("reading", any),
 });
-const counts = new Tally({ onTally: showTally, onProblem: quietProblem });
-const session = new Session({ onIn: enter, onOut: leave });
+const counts = new Tally(showTally, problem);
+const session = new Session(enter, leave);
 
 /** Makes the address say what the reader asked for, and then shows it. */
-function go(next, { quiet = false } = {}) {
-  const address = `/${format(next)}`;
-  if (address === location.pathname + location.search && !quiet) return refreshView();
-  if (quiet) history.replaceState(null, "", address);
-  else history.pushState(null, "", address);
-  return open();
+function go(next, quiet) {
+	const address = `/${format(next)}`;
+	if (quiet) history.replaceState(null, "", address);
+	else if (address !== location.pathname + location.search) history.pushState(null, "", address);
+	open();
 }
 
 function open() {
-  filter = parse(location.search);
-  clearProblem();
-  controls.show(filter);
-  refreshView();
-  counts.ask(filter);
+	filter = parse(location.search);
+	tell("problem", "");
+	controls.show(filter);
+	reload();
+	counts.ask(filter);
 }
 
-async function refreshView() {
-  revealed = 0;
-  view.clear();
-  await feed.show(filter);
+function reload() {
+	revealed = 0;
+	view.reset();
+	feed.show(filter);
 }
 
 function enter() {
-  byId("room").focus();
-  open();
-  readiness();
+	open();
+	readiness();
 }
 
 function leave() {
-  feed.stop();
-  counts.stop();
-  view.clear();
-  view.show([]);
+	feed.stop();
+	counts.stop();
+	view.show([]);
 }
 
 /* What is drawn. */
 
+let drawing = false;
 let drawnAt = 0;
-let drawing = 0;
 
 function drawSoon() {
-  if (drawing) return;
-  const wait = Math.max(0, DRAW_EVERY_MS - (performance.now() - drawnAt));
-  drawing = setTimeout(() => requestAnimationFrame(draw), wait);
+	if (drawing) return;
+	drawing = true;
+	setTimeout(() => requestAnimationFrame(draw), drawnAt + DRAW_EVERY_MS - performance.now());
 }
 
 function draw() {
-  drawing = 0;
-  drawnAt = performance.now();
-  const { log, loading } = feed;
-  view.show(log.items, { keep: feed.grewAbove });
-  feed.grewAbove = false;
-  if (filter.event && !loading && revealed !== filter.event && log.items.length) {
-    revealed = filter.event;
-    view.reveal(filter.event);
-  }
-  showToolbar();
+	const { log, loading, following } = feed;
+	drawing = false;
+	drawnAt = performance.now();
+	view.show(log.items);
+	if (filter.event && !loading && revealed !== filter.event) {
+		revealed = filter.event;
+		view.reveal(filter.event);
+	}
+	byId("live").setAttribute("aria-pressed", following);
+	say("live", following ? "Following" : "Paused");
+	tell("fresh", following ? "" : log.heldCount ? `${count(log.heldCount)} new` : log.detached ? "To the newest" : "");
+	const empty = !log.items.length;
+	const first = log.oldestId === 1 ? "Event #1: the beginning of the ledger." : "No older events match.";
+	tell("end", loading ? "Loading…" : log.complete && !empty ? first : "");
+	byId("older").hidden = log.complete || empty || Boolean(loading);
+	const nothing = feed.head.id ? "No event matches. One that does will appear here." : "No events yet. The first one will appear here.";
+	tell("nothing", empty && !loading && byId("problem").hidden ? nothing : "");
 }
 
-function showToolbar() {
-  const { log, loading, following } = feed;
-  const held = log.heldCount;
-  const live = byId("live");
-  live.setAttribute("aria-pressed", String(following));
-  say(live, following ? "Following" : "Paused");
-  live.title = following ? "Pause: new events are counted, the list stands still" : "Follow new events again";
-  const fresh = byId("fresh");
-  fresh.hidden = following || (held === 0 && !log.detached);
-  say(fresh, held ? `${count(held)} new` : "To the newest");
-  byId("newer").hidden = !log.detached || filter.event === 0;
-  byId("newer").disabled = loading === "newer";
-  say(byId("end"), endOf(log, loading));
-  byId("older").hidden = log.complete || !log.items.length || loading === "first";
-  byId("older").disabled = loading === "older";
-  const empty = !log.items.length && loading !== "first";
-  byId("nothing").hidden = !empty || !byId("problem").hidden;
-  say(
-    byId("nothing"),
-    feed.head.id ? "No event matches. One that does will appear here." : "No events yet. The first one will appear here.",
-  );
+function showTally({ stats, byKind, bySource, span }) {
+	const frequent = Object.keys(byKind).sort((a, b) => byKind[b] - byKind[a]);
+	if (trend.learn(frequent)) view.refresh();
+	feed.sawHead(stats.last_event_id, stats.latest_hash);
+	status.setStats(stats);
+	kinds.show(byKind, filter.kinds);
+	sources.show(bySource, filter.sources);
+	trend.show(stats.over_time, span);
+	const matching = Object.values(stats.by_kind).reduce((sum, n) => sum + n, 0);
+	say("matching", `${count(matching)} ${plural(matching, "event")}`);
 }
 
-function endOf(log, loading) {
-  if (loading === "first" || loading === "older") return "Loading…";
-  if (!log.complete || !log.items.length) return "";
-  return log.oldestId === 1 ? "Event #1: the beginning of the ledger." : "No older events match.";
+function headMoved() {
+	status.setHead(feed.head.id);
+	counts.touch();
 }
 
-function showTally(found) {
-  tally = found;
-  clearProblem("counts");
-  const byKind = Object.entries(found.byKind).sort((a, b) => b[1] - a[1]);
-  if (colours.learn(byKind.map(([kind]) => kind))) view.refresh();
-  feed.sawHead(found.stats.last_event_id, found.stats.latest_hash);
-  figures.show(found.stats);
-  kinds.show(found.byKind, filter.kinds);
-  sources.show(found.bySource, filter.sources);
-  trend.show(found.stats.over_time, found.span);
-  const matching = sum(found.stats.by_kind);
-  say(byId("matching"), `${count(matching)} ${plural(matching, "event")}`);
+function connectionChanged(phase, why, at) {
+	connection = { phase, why, at };
+	describeConnection();
+	if (phase === "live") {
+		readiness();
+		counts.touch();
+	}
+	if (phase === "refused") problem(why);
 }
-
-const sum = (numbers) => Object.values(numbers).reduce((total, n) => total + n, 0);
-
-function showConnection(state) {
-  const line = byId("connection");
-  line.dataset.phase = state.phase;
-  connection = state;
-  describeConnection();
-  if (state.phase === "live") {
-    clearProblem("connection");
-    readiness();
-    counts.touch();
-  }
-  if (state.phase === "refused") {
-    if (state.status === 401) session.check().catch(() => {});
-    else problem(new Problem(state.status, state.why));
-  }
-}
-
-let connection = { phase: "connecting" };
 
 function describeConnection() {
-  const { phase, why, retryAt } = connection;
-  const seconds = retryAt ? Math.max(0, Math.ceil((retryAt - Date.now()) / 1000)) : 0;
-  const words = {
-    live: "Live",
-    connecting: "Connecting…",
-    waiting: `Reconnecting in ${seconds} s`,
-    refused: "Not connected",
-    asleep: "Asleep",
-  };
-  say(byId("connection-word"), words[phase] ?? phase);
-  byId("connection").title = why ? `${why[0].toUpperCase()}${why.slice(1)}.` : "";
-  byId("retry").hidden = phase !== "waiting";
-  const lost = byId("lost");
-  lost.hidden = phase !== "waiting" && phase !== "refused";
-  say(lost, lost.hidden ? "" : `Not live: ${why}. What is shown may be out of date.`);
-  document.documentElement.classList.toggle("stale", !lost.hidden);
+	const { phase, why, at } = connection;
+	const seconds = Math.max(0, Math.ceil((at - Date.now()) / 1000));
+	const words = { live: "Live", connecting: "Connecting…", waiting: `Reconnecting in ${seconds} s`, refused: "Not connected", asleep: "Asleep" };
+	byId("connection").dataset.phase = phase;
+	say("connection-word", words[phase]);
+	if (phase === "connecting") return; // what was lost stays lost until it is live again
+	document.documentElement.classList.toggle("stale", Boolean(why));
+	tell("lost", why ? `Not live: ${why.message}. What is shown may be out of date.` : "");
 }
 
 /* What goes wrong. */
 
-function problem(error) {
-  if (error.status === 401) {
-    session.check().catch(() => {});
-    return;
-  }
-  const box = byId("problem");
-  box.replaceChildren(visible(sentence(error.message)));
-  box.hidden = false;
-  drawSoon();
-}
-
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
-
-/** The counts are asked for again anyway, and a lost connection is said elsewhere. */
-function quietProblem(error) {
-  if (!(error instanceof Problem)) throw error;
-  if (error.status !== 0 && error.status < 500) problem(error);
-}
-
-function clearProblem() {
-  byId("problem").hidden = true;
+function problem({ status: code, message }) {
+	if (code === 401) session.check().catch(() => {});
+	else if (code) tell("problem", `${message[0].toUpperCase()}${message.slice(1)}.`); // no answer at all: the connection says so
+	drawSoon();
 }
 
 /** Stays until somebody has seen it. */
 function alarm(text) {
-  byId("alarm-text").replaceChildren(visible(text));
-  byId("alarm").hidden = false;
-  status.forget();
-  readiness();
+	say("alarm-text", text);
+	byId("alarm").hidden = false;
+	status.forget();
+	readiness();
 }
 
 async function readiness() {
-  try {
-    status.setReadiness(await getReadiness());
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-  }
+	try {
+		status.setReadiness(await getReadiness());
+	} catch (error) {
+		if (!(error instanceof Problem)) throw error;
+	}
 }
 
 /* What the reader does. */
 
-byId("live").addEventListener("click", () => {
-  if (feed.following) feed.hold("button", true);
-  else follow();
-});
-byId("fresh").addEventListener("click", follow);
-byId("newer").addEventListener("click", () => feed.newer());
-byId("older").addEventListener("click", () => feed.older());
-byId("retry").addEventListener("click", () => feed.reconnect());
-byId("alarm-seen").addEventListener("click", () => (byId("alarm").hidden = true));
-byId("zone").addEventListener("click", () => {
-  useLocal(!isLocal());
-  showZone();
-  controls.show(filter);
-  view.refresh();
-  trend.refresh();
-});
-byId("facets-toggle").addEventListener("click", () => {
-  const open = byId("facets").classList.toggle("open");
-  byId("facets-toggle").setAttribute("aria-expanded", String(open));
-});
+on("live", "click", () => (feed.following ? feed.hold("button", true) : follow()));
+on("fresh", "click", follow);
+on("older", "click", () => feed.older());
+on("alarm-seen", "click", () => (byId("alarm").hidden = true));
 
 function follow() {
-  if (filter.event) {
-    go({ ...filter, event: 0 });
-    return;
-  }
-  view.clear();
-  if (!feed.resume()) refreshView();
+	if (filter.event) return narrow({});
+	view.reset();
+	if (!feed.resume()) reload();
 }
 
-function showZone() {
-  say(byId("zone"), isLocal() ? "Local time" : "UTC");
-  byId("zone").title = isLocal() ? "Show times in UTC" : "Show times in local time";
+on("zone", "click", () => {
+	useLocal(!isLocal());
+	showChoices();
+	controls.show(filter);
+	view.refresh();
+	trend.refresh();
+});
+
+const { dataset } = document.documentElement;
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => (dataset.theme ?? (systemDark.matches ? "dark" : "light")) === "dark";
+on("theme", "click", () => {
+	dataset.theme = isDark() ? "light" : "dark";
+	choose("theme", dataset.theme);
+	repaint();
+});
+systemDark.addEventListener("change", repaint);
+if (chosen("theme")) dataset.theme = chosen("theme");
+
+function repaint() {
+	showChoices();
+	trend.refresh();
 }
+
+function showChoices() {
+	say("theme", isDark() ? "Light" : "Dark");
+	say("zone", isLocal() ? "Local time" : "UTC");
+}
+
+const wide = matchMedia("(min-width: 900px)");
+const fitFacets = () => (byId("facets").open = wide.matches);
+wide.addEventListener("change", fitFacets);
 
 addEventListener("popstate", open);
 addEventListener("online", () => feed.reconnect());
 
 /* A hidden page gives its connection back: a browser has six for one host, in all its windows. */
-let sleepTimer = 0;
+let sleep = 0;
 document.addEventListener("visibilitychange", () => {
-  clearTimeout(sleepTimer);
-  if (document.hidden) {
-    sleepTimer = setTimeout(() => {
-      feed.sleep();
-      showConnection({ phase: "asleep" });
-    }, SLEEP_AFTER_MS);
-  } else if (session.inside) {
-    if (connection.phase !== "live") feed.reconnect();
-    counts.touch();
-  }
+	clearTimeout(sleep);
+	if (!session.inside) return;
+	if (!document.hidden) {
+		if (connection.phase !== "live") feed.reconnect();
+		return;
+	}
+	sleep = setTimeout(() => {
+		feed.sleep();
+		connectionChanged("asleep");
+	}, SLEEP_AFTER_MS);
 });
 
 setInterval(() => {
-  status.tick();
-  figures.tick();
-  view.tick();
-  if (connection.phase === "waiting") describeConnection();
+	status.tick();
+	view.tick();
+	if (connection.phase === "waiting") describeConnection();
 }, 1000);
 setInterval(() => session.inside && readiness(), READY_EVERY_MS);
 
-setUpTheme(() => trend.refresh());
-showZone();
-
 async function begin() {
-  try {
-    await session.check();
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    problem(error);
-    setTimeout(begin, 3000);
-  }
+	try {
+		await session.check();
+	} catch (error) {
+		if (!(error instanceof Problem)) throw error;
+		connectionChanged("waiting", error, Date.now() + 3000);
+		setTimeout(begin, 3000);
+	}
 }
+
+fitFacets();
+showChoices();
 begin();

@@ -1,157 +1,148 @@
 /**
- * "Is the chain intact?" at the top of the page, the button that finds out, and the bar that shows
- * how much of the ledger the answer covers.
- *
- * Guarantees: the answer is the newest one known, whether the server verified by itself or this
- * page asked; while a verification runs the last answer stays; leaving or cancelling stops it.
+ * "Is the chain intact?", the button that finds out, the bar that shows how much of the ledger the answer
+ * covers, and the numbers one reads from across the room. The answer is the newest one known, whether the
+ * server verified by itself or this page asked; while a verification runs the last one stays.
  */
-import { Problem } from "./api.js";
-import { ago, instant } from "./clock.js";
-import { byId, h, say } from "./dom.js";
-import { readStream } from "./sse.js";
-import { bytes, count, visible } from "./text.js";
+import { Problem, readStream } from "./api.js";
+import { ago, exactTime, instant } from "./clock.js";
+import { byId, copyButton, h, on, say, tell } from "./dom.js";
+import { bytes, compact, count, visible } from "./text.js";
 import { verdictOf } from "./verdict.js";
 
-const TITLE = "audit-stream";
+const RATE_WINDOW_MS = 60000;
 
 export class Status {
-  /** @param {{onVerdict: () => void, onContext: (id: number) => void, onProblem: (p: Problem) => void}} hooks */
-  constructor(hooks) {
-    this.hooks = hooks;
-    this.panel = byId("status");
-    this.button = byId("verify");
-    this.found = null;
-    this.head = 0;
-    this.readiness = null;
-    this.button.addEventListener("click", () => (this.running ? this.running.abort() : this.#verify()));
-    byId("neighbours").addEventListener("click", () => hooks.onContext(this.verdict.breakAt));
-    this.#render();
-  }
+	constructor(hooks) {
+		this.hooks = hooks;
+		this.head = 0;
+		this.samples = []; // the head's movement over the last minute: right whatever is filtered
+		on("verify", "click", () => (this.running ? this.running.abort() : this.#verify()));
+		on("neighbours", "click", () => hooks.onContext(this.verdict.breakAt));
+		byId("head-copy").append(copyButton("Copy", () => this.stats.latest_hash));
+		this.#render();
+	}
 
-  get verified() {
-    return this.verdict.verified;
-  }
+	/** A verification, `null` when there was none; an older one than is known changes nothing. */
+	take(found) {
+		if (!found || Date.parse(found.finished_at) <= Date.parse(this.found?.finished_at)) return;
+		this.found = found;
+		this.#render();
+		this.hooks.onVerdict();
+	}
 
-  /** @param {import("./verdict.js").Verification | null} found */
-  take(found) {
-    if (!found) return;
-    if (this.found && Date.parse(found.finished_at) <= Date.parse(this.found.finished_at)) return;
-    this.found = found;
-    this.#render();
-    this.hooks.onVerdict();
-  }
+	/** The ledger was replaced: what was found of another one says nothing of this one. */
+	forget() {
+		this.found = null;
+		this.#render();
+	}
 
-  /** The ledger was replaced: what was found of another one says nothing of this one. */
-  forget() {
-    this.found = null;
-    this.#render();
-    this.hooks.onVerdict();
-  }
+	setHead(id) {
+		const now = Date.now();
+		const last = this.samples.at(-1);
+		if (last?.id > id) this.samples = [];
+		if (now - last?.at < 1000) last.id = id;
+		else this.samples.push({ at: now, id });
+		if (id === this.head) return;
+		this.head = id;
+		say("count", count(id));
+		this.#render();
+	}
 
-  setHead(id) {
-    if (id === this.head) return;
-    this.head = id;
-    this.#render();
-  }
+	setStats(stats) {
+		this.stats = stats;
+		const { latest_hash: hash, last_timestamp: last } = stats;
+		say("size", bytes(stats.bytes));
+		say("head-hash", hash ? hash.slice(0, 16) : "none yet");
+		byId("head-copy").hidden = !hash;
+		byId("last").title = last ? exactTime(last) : "";
+		this.setHead(stats.last_event_id);
+		this.tick();
+	}
 
-  /** @param {{ready: boolean, status: string, detail?: string | null}} readiness */
-  setReadiness(readiness) {
-    const alert = byId("readiness");
-    alert.hidden = readiness.ready;
-    say(alert, readiness.ready ? "" : `Appends are refused: ${readiness.detail || readiness.status}.`);
-    this.take(readiness.verification);
-  }
+	setReadiness({ ready, detail, status, verification }) {
+		tell("readiness", ready ? "" : `Appends are refused: ${detail || status}.`);
+		this.take(verification);
+	}
 
-  tick() {
-    const at = this.found ? Date.parse(this.found.finished_at) : NaN;
-    const when = byId("verified-at");
-    when.textContent = Number.isNaN(at) ? "" : `Verified ${ago(at)}`;
-    when.title = Number.isNaN(at) ? "" : instant(at);
-    if (!Number.isNaN(at)) when.dateTime = new Date(at).toISOString();
-  }
+	tick() {
+		const at = Date.parse(this.found?.finished_at);
+		say("verified-at", at ? `Verified ${ago(at)}` : "");
+		byId("verified-at").title = at ? instant(at) : "";
+		say("last", this.stats?.last_timestamp ? ago(Date.parse(this.stats.last_timestamp)) : "none yet");
+		const now = Date.now();
+		while (this.samples.length > 2 && this.samples[1].at < now - RATE_WINDOW_MS) this.samples.shift();
+		const [first] = this.samples;
+		const minutes = Math.min(RATE_WINDOW_MS, Math.max(now - first?.at, 10000)) / 60000;
+		say("rate", `${first ? compact((this.samples.at(-1).id - first.id) / minutes) : 0}/min`);
+	}
 
-  #render() {
-    this.verdict = verdictOf(this.found, this.head);
-    const { tone, title, facts, breakAt } = this.verdict;
-    this.panel.dataset.tone = tone;
-    say(byId("verdict"), title);
-    byId("facts").replaceChildren(...facts.map((fact) => h("p", {}, visible(fact))));
-    byId("neighbours").hidden = !breakAt;
-    say(byId("neighbours"), `Show #${breakAt} and its neighbours`);
-    document.title = `${tone === "bad" ? "✗ " : ""}${title} · ${TITLE}`;
-    byId("favicon").href = `/console/favicon${tone === "bad" ? "-alert" : ""}.svg`;
-    if (!this.running) this.#coverage();
-    this.tick();
-  }
+	#render() {
+		this.verdict = verdictOf(this.found, this.head);
+		const { tone, title, facts, breakAt } = this.verdict;
+		byId("status").dataset.tone = tone;
+		say("verdict", title);
+		byId("facts").replaceChildren(...facts.map((fact) => h("p", visible(fact))));
+		tell("neighbours", breakAt ? `Show #${breakAt} and its neighbours` : "");
+		document.title = `${tone === "bad" ? "✗ " : ""}${title} · audit-stream`;
+		byId("favicon").href = `/console/favicon${tone === "bad" ? "-alert" : ""}.svg`;
+		if (!this.running) this.#cover();
+		this.tick();
+	}
 
-  #coverage() {
-    const { verified, breakAt, tone } = this.verdict;
-    const head = Math.max(this.head, this.found?.last_event_id ?? 0);
-    const rest = Math.max(0, head - verified - (breakAt ? 1 : 0));
-    this.#bar(tone === "bad" && !breakAt ? 0 : verified, breakAt ? 1 : 0, tone === "bad" && !breakAt ? head : rest);
-    byId("coverage").setAttribute("role", "img");
-    byId("coverage").setAttribute("aria-label", coverageWords(verified, breakAt, rest, head));
-    say(byId("coverage-from"), head ? "#1" : "no events yet");
-    const reach = byId("coverage-at");
-    say(reach, verified && verified < head && !breakAt ? `verified to #${verified}` : breakAt ? `break at #${breakAt}` : "");
-    say(byId("coverage-to"), head ? `#${head}` : "");
-  }
+	#cover() {
+		const { verified, breakAt } = this.verdict;
+		const head = Math.max(this.head, this.found?.last_event_id ?? 0);
+		const rest = head - verified - (breakAt ? 1 : 0);
+		const broken = breakAt ? `, event ${breakAt} does not` : "";
+		this.#bar("img", `${verified} of ${head} events are verified and hold${broken}`, verified, breakAt, rest);
+		say("reach", breakAt ? `break at #${breakAt}` : verified && rest > 0 ? `verified to #${verified}` : "");
+		say("head", head ? `#${head}` : "");
+	}
 
-  #bar(good, broken, rest) {
-    const grow = { "part-good": good, "part-bad": broken, "part-rest": rest };
-    for (const [id, amount] of Object.entries(grow)) {
-      byId(id).style.flexGrow = String(amount);
-      byId(id).hidden = amount === 0;
-    }
-  }
+	#bar(role, label, good, bad, rest) {
+		const bar = byId("coverage");
+		bar.setAttribute("role", role);
+		bar.setAttribute("aria-label", label);
+		bar.removeAttribute("aria-valuenow");
+		[good, bad, rest].forEach((amount, at) => {
+			bar.children[at].style.flexGrow = amount;
+			bar.children[at].hidden = amount <= 0;
+		});
+	}
 
-  async #verify() {
-    this.running = new AbortController();
-    const { signal } = this.running;
-    this.button.textContent = "Cancel";
-    this.panel.classList.add("running");
-    this.#progress({ checked: 0, bytes: 0, total_bytes: 0 }, Date.now());
-    const started = Date.now();
-    let result = null;
-    try {
-      await readStream("/verify", {
-        signal,
-        onEvent: (type, data) => {
-          if (type === "progress") this.#progress(JSON.parse(data), started);
-          if (type === "result") result = JSON.parse(data);
-        },
-      });
-      if (!result) throw new Problem(0, "the server ended the verification without a result");
-    } catch (error) {
-      if (!signal.aborted) this.hooks.onProblem(error instanceof Problem ? error : new Problem(0, error.message));
-    }
-    this.running = null;
-    this.button.textContent = "Verify now";
-    this.panel.classList.remove("running");
-    byId("progress").textContent = "";
-    if (result) this.take({ finished_at: new Date().toISOString(), ...result });
-    this.#coverage();
-    if (result) say(byId("said"), `Verification finished: ${this.verdict.title}.`);
-  }
+	async #verify() {
+		const { signal } = (this.running = new AbortController());
+		const started = Date.now();
+		let result;
+		say("verify", "Cancel");
+		this.#progress({ checked: 0, bytes: 0, total_bytes: 0 }, started);
+		const onEvent = (type, data) => {
+			if (type === "progress") this.#progress(JSON.parse(data), started);
+			if (type === "result") result = JSON.parse(data);
+		};
+		try {
+			await readStream("/verify", { signal, onEvent });
+			if (!result) throw new Problem(0, "the verification ended without a result");
+		} catch (error) {
+			if (!signal.aborted) this.hooks.onProblem(error instanceof Problem ? error : new Problem(0, "the verification broke off"));
+		}
+		this.running = null;
+		say("verify", "Verify now");
+		say("progress", "");
+		if (result) this.take({ finished_at: new Date().toISOString(), ...result });
+		this.#cover();
+		if (result) say("said", `Verification finished: ${this.verdict.title}.`);
+	}
 
-  #progress({ checked, bytes: done, total_bytes: total }, started) {
-    const share = total ? done / total : 0;
-    const seconds = (Date.now() - started) / 1000;
-    const bar = byId("coverage");
-    bar.setAttribute("role", "progressbar");
-    bar.setAttribute("aria-valuenow", String(Math.round(share * 100)));
-    bar.setAttribute("aria-label", "Verification");
-    this.#bar(done || 0, 0, Math.max(total - done, done ? 0 : 1));
-    const rate = seconds > 0.3 && checked ? `, ${count(Math.round(checked / seconds))} events/s` : "";
-    const left = share > 0.02 && seconds > 1 ? `, ${Math.ceil(seconds / share - seconds)} s left` : "";
-    byId("progress").textContent = total
-      ? `Verifying: ${count(checked)} events, ${bytes(done)} of ${bytes(total)}${rate}${left}`
-      : "Verifying…";
-  }
-}
-
-function coverageWords(verified, breakAt, rest, head) {
-  if (!head) return "The ledger has no events";
-  if (breakAt) return `Events 1 to ${verified} of ${head} hold, event ${breakAt} does not`;
-  return rest ? `${verified} of ${head} events are verified` : `All ${head} events are verified`;
+	#progress({ checked, bytes: done, total_bytes: total }, started) {
+		const share = total ? done / total : 0;
+		const seconds = (Date.now() - started) / 1000;
+		this.#bar("progressbar", "Verification", done, 0, 0);
+		byId("coverage").firstElementChild.style.width = `${share * 100}%`;
+		byId("coverage").setAttribute("aria-valuenow", Math.round(share * 100));
+		const rate = seconds > 0.3 ? `, ${count(Math.round(checked / seconds))} events/s` : "";
+		const left = share > 0.02 && seconds > 1 ? `, ${Math.ceil(seconds / share - seconds)} s left` : "";
+		say("reach", "");
+		say("progress", total ? `${count(checked)} events, ${bytes(done)} of ${bytes(total)}${rate}${left}` : "Verifying…");
+	}
 }

@@ -1,241 +1,177 @@
 /**
- * Events over time, stacked by kind: uPlot draws, this file says what.
- *
- * Guarantees: at most eight bands (seven kinds and the rest); a drag or a click gives a span whose
- * ends are bucket edges, so the count in the chart is the count of the list that follows; the
- * numbers that the picture shows also stand in the legend as text, and the whole in its label.
+ * Events over time, stacked by kind: uPlot draws, this file says what. The kinds seen most when the page
+ * opened keep a colour each (`.k0` … in the style sheet), the others share one. A drag or a click gives a
+ * span that ends at bucket edges, so the list then has as many events as the chart showed.
  */
 /* global uPlot */
 import { bucketTime } from "./clock.js";
-import { h, plural } from "./dom.js";
+import { byId, h, plural, say } from "./dom.js";
 import { compact, count, visible } from "./text.js";
 
 const HEIGHT = 132;
-const BANDS = 7;
-const REST = "other kinds";
+const COLOURS = 7;
+const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
 
 export class Trend {
-  /**
-   * @param {{figure: HTMLElement, plot: HTMLElement, legend: HTMLElement, caption: HTMLElement,
-   *   colours: import("./colours.js").Colours,
-   *   onSpan: (since: string, until: string) => void}} options
-   */
-  constructor(options) {
-    Object.assign(this, options);
-    new ResizeObserver(() => this.#fit()).observe(this.plot);
-  }
+	constructor(onSpan) {
+		this.onSpan = onSpan;
+		this.colours = new Map();
+		this.plot = byId("plot");
+		new ResizeObserver(() => this.chart?.setSize(this.#size())).observe(this.plot);
+	}
 
-  /**
-   * @param {{bucket_seconds: number, start: string, kinds: Record<string, number[]>}} overTime
-   * @param {{since: string, until: string}} span what was asked for; "" is an open end
-   */
-  show(overTime, span) {
-    this.width = overTime.bucket_seconds;
-    this.bands = bandsOf(overTime.kinds, this.colours);
-    const start = Date.parse(overTime.start) / 1000;
-    const length = Math.max(0, ...this.bands.map((band) => band.values.length));
-    this.times = Array.from({ length }, (_, index) => start + index * this.width);
-    this.extent = this.#extentOf(span);
-    this.#draw();
-    this.#legend(null);
-  }
+	/** Gives out colours, most frequent kinds first; returns whether there were new ones. */
+	learn(kinds) {
+		const before = this.colours.size;
+		for (const kind of kinds) {
+			if (this.colours.size < COLOURS && !this.colours.has(kind)) this.colours.set(kind, `k${this.colours.size}`);
+		}
+		return this.colours.size !== before;
+	}
 
-  /** Draws again: the scheme or the zone changed. */
-  refresh() {
-    this.chart?.destroy();
-    this.chart = null;
-    if (this.bands) this.#draw();
-  }
+	colourOf(kind) {
+		return this.colours.get(kind) ?? `k${COLOURS}`;
+	}
 
-  #extentOf({ since, until }) {
-    const first = since ? Date.parse(since) / 1000 : (this.times[0] ?? Date.now() / 1000);
-    const end = (this.times.at(-1) ?? first) + this.width;
-    const last = until ? Date.parse(until) / 1000 : since ? Math.max(end, Date.now() / 1000) : end;
-    return [first, Math.max(last, first + this.width)];
-  }
+	/** `over_time` of `/stats`, and the time asked for. */
+	show({ bucket_seconds: width, start, kinds }, { since, until }) {
+		const seconds = (iso) => Date.parse(iso) / 1000;
+		const from = seconds(start);
+		const length = Math.max(0, ...Object.values(kinds).map((values) => values.length));
+		this.width = width;
+		this.times = Array.from({ length }, (_, index) => from + index * width);
+		this.bands = this.#bands(kinds);
+		const first = since ? seconds(since) : from;
+		const end = from + length * width;
+		const last = until ? seconds(until) : since ? Math.max(end, Date.now() / 1000) : end;
+		this.extent = [first, Math.max(last, first + width)];
+		this.#draw();
+		this.#legend();
+	}
 
-  #draw() {
-    const shape = this.bands.map((band) => band.colour).join();
-    const data = [this.times.length ? this.times : [this.extent[0]], ...stack(this.bands, this.times.length)];
-    if (this.chart && this.shape === shape) {
-      this.chart.setData(data);
-      return;
-    }
-    this.chart?.destroy();
-    this.plot.replaceChildren();
-    this.shape = shape;
-    this.chart = new uPlot(this.#options(), data, this.plot);
-  }
+	/** Draws anew: the scheme or the zone changed. */
+	refresh() {
+		this.shape = null;
+		if (this.bands) this.#draw();
+	}
 
-  #options() {
-    const ink = this.#resolve("ink-2");
-    const line = this.#resolve("rule");
-    const axis = { stroke: ink, font: "11px system-ui, sans-serif", ticks: { show: false } };
-    return {
-      width: Math.max(80, this.plot.clientWidth),
-      height: HEIGHT,
-      padding: [8, 8, 0, 0],
-      legend: { show: false },
-      cursor: {
-        y: false,
-        points: { show: false },
-        drag: { x: true, y: false, setScale: false, dist: 4 },
-        bind: { dblclick: () => () => null },
-      },
-      scales: {
-        x: { time: true, range: () => this.extent },
-        y: { range: (_, __, max) => [0, Math.max(1, max * 1.08 || 1)] },
-      },
-      axes: [
-        { ...axis, size: 24, space: 84, grid: { show: false }, values: (_, at) => this.#labels(at) },
-        {
-          ...axis,
-          size: 44,
-          space: 32,
-          gap: 6,
-          incrs: [1, 2, 5].flatMap((n) => Array.from({ length: 10 }, (_, e) => n * 10 ** e)).sort((a, b) => a - b),
-          grid: { stroke: line, width: 1 },
-          values: (_, at) => at.map((n) => compact(n)),
-        },
-      ],
-      series: [{}, ...this.bands.map((band) => this.#series(band)).reverse()],
-      hooks: {
-        setSelect: [(chart) => this.#selected(chart)],
-        setCursor: [(chart) => this.#legend(chart.cursor.idx)],
-        ready: [(chart) => chart.over.addEventListener("click", (event) => this.#clicked(chart, event))],
-      },
-    };
-  }
+	/** Kinds with a colour of their own, most frequent first, and one band for all the others. */
+	#bands(kinds) {
+		const sum = (values) => values.reduce((total, n) => total + n, 0);
+		const bands = Object.entries(kinds)
+			.map(([name, values]) => ({ name, values, total: sum(values), colour: this.colourOf(name) }))
+			.filter((band) => band.total)
+			.sort((a, b) => b.total - a.total);
+		const rest = bands.filter((band) => band.colour === `k${COLOURS}`);
+		const own = bands.filter((band) => !rest.includes(band));
+		if (rest.length < 2) return own.concat(rest);
+		const values = this.times.map((_, at) => sum(rest.map((band) => band.values[at])));
+		return [...own, { name: "other kinds", values, total: sum(values), colour: `k${COLOURS}` }];
+	}
 
-  #series({ colour }) {
-    return {
-      fill: this.#resolve(colour),
-      width: 0,
-      points: { show: false },
-      paths: uPlot.paths.bars({ align: 1, size: [1, Infinity], gap: 1 }),
-    };
-  }
+	#draw() {
+		// Running sums; the tallest is drawn first, and each other one over the one behind it.
+		let below = this.times.map(() => 0);
+		const sums = this.bands.map(({ values }) => (below = below.map((n, at) => n + values[at])));
+		const data = [this.times, ...sums.reverse()];
+		const shape = this.bands.map((band) => band.colour).join();
+		if (shape === this.shape) return this.chart.setData(data);
+		this.chart?.destroy();
+		this.shape = shape;
+		this.chart = new uPlot(this.#options(), data, this.plot);
+	}
 
-  /** A canvas knows no custom properties: the style sheet is asked through an element. */
-  #resolve(name) {
-    const probe = h("i", { class: `probe ${name}` });
-    this.figure.append(probe);
-    const { backgroundColor } = getComputedStyle(probe);
-    probe.remove();
-    return backgroundColor;
-  }
+	#size() {
+		return { width: Math.max(80, this.plot.clientWidth), height: HEIGHT };
+	}
 
-  #labels(times) {
-    const step = times.length > 1 ? times[1] - times[0] : this.width;
-    let day = "";
-    return times.map((seconds) => {
-      const today = bucketTime(seconds * 1000, 86400);
-      const label = bucketTime(seconds * 1000, step, step < 86400 && today !== day);
-      day = today;
-      return label;
-    });
-  }
+	#options() {
+		const axis = { stroke: this.#colour("ink"), font: "11px system-ui, sans-serif", ticks: { show: false } };
+		const bars = uPlot.paths.bars({ align: 1, size: [1, Infinity], gap: 1 });
+		const series = this.bands.map(({ colour }) => ({ fill: this.#colour(colour), width: 0, points: { show: false }, paths: bars }));
+		return {
+			...this.#size(),
+			padding: [8, 8, 0, 0],
+			legend: { show: false },
+			cursor: { y: false, points: { show: false }, drag: { setScale: false, dist: 4 }, bind: { dblclick: () => null } },
+			scales: { x: { range: () => this.extent }, y: { range: (_, __, most) => [0, Math.max(1, (most || 0) * 1.08)] } },
+			axes: [
+				{ ...axis, size: 24, space: 84, grid: { show: false }, values: (_, times) => this.#labels(times) },
+				{
+					...axis,
+					size: 44,
+					space: 32,
+					incrs: Array.from({ length: 30 }, (_, at) => [1, 2, 5][at % 3] * 10 ** Math.floor(at / 3)),
+					grid: { stroke: this.#colour("rule"), width: 1 },
+					values: (_, numbers) => numbers.map(compact),
+				},
+			],
+			series: [{}, ...series.reverse()],
+			hooks: {
+				setSelect: [(chart) => this.#selected(chart)],
+				setCursor: [(chart) => this.#legend(this.#bucket(chart))],
+				ready: [(chart) => chart.over.addEventListener("click", () => this.#clicked(this.#bucket(chart)))],
+			},
+		};
+	}
 
-  #selected(chart) {
-    const { left, width } = chart.select;
-    if (width < 4) return;
-    const from = chart.posToVal(left, "x");
-    const to = chart.posToVal(left + width, "x");
-    chart.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-    this.dragged = performance.now();
-    this.#choose(from, to);
-  }
+	/** A canvas knows no custom properties: the style sheet is asked through an element. */
+	#colour(name) {
+		const probe = h(`i.probe.${name}`);
+		this.plot.append(probe);
+		const { backgroundColor } = getComputedStyle(probe);
+		probe.remove();
+		return backgroundColor;
+	}
 
-  #clicked(chart, event) {
-    if (performance.now() - (this.dragged ?? -1000) < 300) return;
-    const at = chart.posToVal(event.offsetX, "x");
-    const bucket = this.times.findLastIndex((time) => time <= at);
-    if (bucket < 0 || !this.bands.some((band) => band.values[bucket])) return;
-    this.#choose(this.times[bucket], this.times[bucket] + this.width / 2);
-  }
+	#labels(times) {
+		const step = times.length > 1 ? times[1] - times[0] : this.width;
+		let before = "";
+		return times.map((time) => {
+			const day = bucketTime(time * 1000, 86400);
+			const label = bucketTime(time * 1000, step, day !== before);
+			before = day;
+			return label;
+		});
+	}
 
-  #choose(from, to) {
-    const origin = this.times[0] ?? from;
-    const edge = (seconds, round) => origin + round((seconds - origin) / this.width) * this.width;
-    const iso = (seconds) => new Date(seconds * 1000).toISOString();
-    this.onSpan(iso(edge(from, Math.floor)), iso(Math.max(edge(to, Math.ceil), edge(from, Math.floor) + this.width)));
-  }
+	#selected(chart) {
+		const { left, width } = chart.select;
+		if (!width) return;
+		this.draggedAt = performance.now();
+		this.#choose(chart.posToVal(left, "x"), chart.posToVal(left + width, "x"));
+		chart.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+	}
 
-  /** @param {number | null} index the bucket under the pointer, or null for all of them */
-  #legend(index) {
-    if (!this.bands) return;
-    const one = index !== null && index !== undefined && index < this.times.length;
-    const valueOf = (band) => (one ? band.values[index] : band.total);
-    const total = this.bands.reduce((sum, band) => sum + valueOf(band), 0);
-    const bucket = widthName(this.width);
-    const from = one ? this.times[index] * 1000 : 0;
-    this.caption.textContent = one
-      ? `${bucketTime(from, this.width, true)}, ${bucket}: ${count(total)} ${plural(total, "event")}`
-      : `${count(total)} ${plural(total, "event")}, one bar is ${bucket}`;
-    if (!one) this.plot.setAttribute("aria-label", this.#summary(total, bucket));
-    this.legend.replaceChildren(
-      ...this.bands.map((band) =>
-        h(
-          "li",
-          {},
-          h("i", { class: `swatch ${band.colour}`, "aria-hidden": "true" }),
-          visible(band.name),
-          h("b", {}, count(valueOf(band))),
-        ),
-      ),
-    );
-  }
+	/** The one under the pointer, else -1; uPlot's own index is the nearest edge. */
+	#bucket({ cursor, posToVal }) {
+		return cursor.left < 0 ? -1 : Math.floor((posToVal(cursor.left, "x") - this.times[0]) / this.width);
+	}
 
-  #summary(total, bucket) {
-    const sums = this.times.map((_, at) => this.bands.reduce((sum, band) => sum + band.values[at], 0));
-    const peak = Math.max(0, ...sums);
-    if (!peak) return "Events over time: none";
-    const when = bucketTime(this.times[sums.indexOf(peak)] * 1000, this.width, true);
-    return `Events over time: ${count(total)} in all, at most ${count(peak)} in ${bucket}, at ${when}`;
-  }
+	#clicked(at) {
+		if (performance.now() - this.draggedAt < 300) return;
+		if (this.bands.some(({ values }) => values[at])) this.#choose(this.times[at], this.times[at] + 1e-3);
+	}
 
-  #fit() {
-    if (this.chart) this.chart.setSize({ width: Math.max(80, this.plot.clientWidth), height: HEIGHT });
-  }
-}
+	#choose(from, to) {
+		const edge = (time, round) => this.times[0] + round((time - this.times[0]) / this.width) * this.width;
+		this.onSpan(...[edge(from, Math.floor), edge(to, Math.ceil)].map((time) => new Date(time * 1000).toISOString()));
+	}
 
-function widthName(seconds) {
-  for (const [size, name] of [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]]) {
-    if (seconds % size) continue;
-    const n = seconds / size;
-    return n === 1 ? `one ${name}` : `${n} ${name}s`;
-  }
-  return `${seconds} seconds`;
-}
-
-/** The kinds that have a colour, most frequent first, and one band for all the others. */
-function bandsOf(kinds, colours) {
-  const bands = Object.entries(kinds)
-    .map(([name, values]) => ({
-      name,
-      values,
-      total: values.reduce((sum, n) => sum + n, 0),
-      colour: colours.of(name),
-    }))
-    .filter((band) => band.total)
-    .sort((a, b) => b.total - a.total);
-  const own = bands.filter((band) => band.colour !== `k${BANDS}`);
-  const rest = bands.filter((band) => band.colour === `k${BANDS}`);
-  if (rest.length > 1) {
-    const values = rest[0].values.map((_, at) => rest.reduce((sum, band) => sum + band.values[at], 0));
-    const total = rest.reduce((sum, band) => sum + band.total, 0);
-    return [...own, { name: REST, values, total, colour: `k${BANDS}` }];
-  }
-  return [...own, ...rest];
-}
-
-/** Running sums, the tallest first: each band is drawn over the one behind it. */
-function stack(bands, length) {
-  const sums = [];
-  let below = new Array(Math.max(1, length)).fill(0);
-  for (const band of bands) {
-    below = below.map((n, at) => n + (band.values[at] ?? 0));
-    sums.unshift(below);
-  }
-  return sums;
+	/** For one bucket, or for all of them. */
+	#legend(at = -1) {
+		const one = at in this.times;
+		const numbers = this.bands.map((band) => (one ? band.values[at] : band.total));
+		const total = numbers.reduce((sum, n) => sum + n, 0);
+		const [size, unit] = UNITS.find(([seconds]) => this.width % seconds === 0);
+		const bucket = `${this.width / size} ${plural(this.width / size, unit)}`;
+		const events = `${count(total)} ${plural(total, "event")}`;
+		const label = one ? `${bucketTime(this.times[at] * 1000, this.width, true)}, ${bucket}: ${events}` : `${events}, ${bucket} a bar`;
+		byId("trend").classList.toggle("one", one);
+		say("trend-caption", label);
+		if (!one) this.plot.setAttribute("aria-label", `Events over time: ${label}`);
+		byId("legend").replaceChildren(
+			...this.bands.map(({ name, colour }, index) => h("li", h(`i.swatch.${colour}`), visible(name), h("b", count(numbers[index])))),
+		);
+	}
 }
