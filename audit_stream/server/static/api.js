@@ -25,11 +25,19 @@ async function good(path, accept, options) {
 	throw new Problem(response.status, String(detail), Number(response.headers.get("retry-after")) || 0);
 }
 
-export const getJson = async (path, query = "") => (await good(`${path}?${query}`, "application/json")).json();
+/** `form` is the name of the method of `Response` that reads it. */
+async function get(path, accept, form) {
+	const response = await good(path, accept);
+	return response[form]().catch(() => {
+		throw new Problem(0, "the answer broke off");
+	});
+}
+
+export const getJson = (path, query = "") => get(`${path}?${query}`, "application/json", "json");
 
 /** Stored lines, byte for byte. */
 export const getBytes = async (query) =>
-	new Uint8Array(await (await good(`/events?${query}`, "application/x-ndjson")).arrayBuffer());
+	new Uint8Array(await get(`/events?${query}`, "application/x-ndjson", "arrayBuffer"));
 
 /** Stored lines as text, oldest first; split on LF alone, for a payload may hold any other break. */
 export const getLines = async (query) =>
@@ -47,7 +55,8 @@ export const signOut = () => good("/session", "*/*", { method: "DELETE" });
 /** `/readyz` says why it is not ready with a 503, which is an answer and not a failure. */
 export async function getReadiness() {
 	const response = await ask("/readyz", "application/json");
-	return { ready: response.ok, ...(await response.json().catch(() => ({}))) };
+	const now = Date.parse(response.headers.get("date"));
+	return { ready: response.ok, now, ...(await response.json().catch(() => ({}))) };
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Checking an event here, so that nobody has to take the server's word for it. From the stored bytes it
- * does what the format asks of a verifier: canonical form (RFC 8785, defined by how JavaScript prints
- * numbers and strings), number, link, and the SHA-256 of the line with its `"hash":"…",` cut out.
+ * does what the format asks of a verifier: canonical form (RFC 8785: as JavaScript prints numbers
+ * and strings), number, link, and the SHA-256 of the line with its `"hash":"…",` cut out.
  */
 import { getBytes } from "./api.js";
 import { button, h } from "./dom.js";

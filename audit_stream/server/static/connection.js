@@ -49,7 +49,7 @@ export class Connection {
 		const { signal } = (this.abort = new AbortController());
 		let limit = OPEN_WITHIN_MS;
 		let alive = Date.now();
-		// After a sleep (a closed lid) the clock is far ahead here: so it connects anew at once.
+		// After a closed lid the clock is far ahead here: it connects anew at once.
 		const watch = setInterval(() => Date.now() - alive > limit && this.abort.abort(), 1000);
 		this.options.onState("connecting");
 		this.options.query.set("after", this.after);
@@ -89,7 +89,7 @@ export class Connection {
 	async #wait(problem) {
 		const backOff = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.tries);
 		this.tries += 1;
-		// Spread, so that a wall of consoles does not come back in one instant.
+		// Spread: a wall of consoles shall not come back in one instant.
 		const ms = Math.max(backOff * (0.8 + 0.4 * Math.random()), Math.min(problem.retryAfter, 60) * 1000);
 		this.options.onState("waiting", problem, Date.now() + ms);
 		await new Promise((resolve) => {

@@ -41,8 +41,7 @@ function fill(panel, id, line, context) {
 			"div.actions",
 			button("Check in this browser", () => check(id, report, context)),
 			copyButton("Copy JSON", () => line),
-			copyButton("Copy link", () => `${location.origin}/?event=${id}`),
-			button("Show in context", () => context.onContext(id)),
+			button("Link and context", () => context.onContext(id)),
 		),
 		report,
 	);

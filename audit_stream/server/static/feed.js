@@ -30,7 +30,7 @@ export class Feed {
 		return this.holds.size === 0 && !this.log.detached;
 	}
 
-	/** Shows what the filter asks for, from the newest, or around the one event it names. */
+	/** From the newest, or around the one event that the filter names. */
 	show(filter) {
 		this.stop();
 		this.filter = filter;
@@ -44,7 +44,6 @@ export class Feed {
 		this.connection?.stop();
 	}
 
-	/** Gives the connection back; `reconnect` goes on where it left off. */
 	sleep() {
 		this.connection?.stop();
 	}
@@ -118,8 +117,8 @@ export class Feed {
 		let head = this.head.id;
 		let entries = await this.#page({ limit: FIRST_PAGE });
 		if (!entries.length && !head) {
-			// Nothing matches yet. The stream then starts at the head, which must be known from before
-			// the page is read: what is appended in between is in one of the two.
+			// The stream then starts at the head, known from before the page is read: what is appended in
+			// between is in one of the two.
 			head = (await getJson("/stats")).last_event_id;
 			entries = await this.#page({ limit: FIRST_PAGE });
 		}
@@ -132,11 +131,12 @@ export class Feed {
 	async #around(id, current) {
 		const after = Math.max(0, id - 1 - AROUND);
 		const limit = 2 * AROUND + 1;
-		const entries = await this.#page({ after, limit });
+		const [entries, { last_event_id: head }] = await Promise.all([this.#page({ after, limit }), getJson("/stats")]);
 		if (!current()) return;
-		const detached = entries.length === limit && entries.at(-1).id !== this.head.id;
+		const detached = entries.length === limit && entries.at(-1).id < head;
 		this.log.replace(entries, { complete: after === 0, detached });
-		this.#connect(Math.max(this.head.id, this.log.newestId));
+		// What lies between is not shown here, and may be a million events.
+		this.#connect(detached ? head : this.log.newestId);
 		if (!entries.some((entry) => entry.id === id)) throw new Problem(404, `there is no event #${id} in this ledger`);
 	}
 

@@ -5,8 +5,7 @@
 export const RANGES = { "1h": 3600, "24h": 86400 };
 
 /** `event` is 0 when no single event is asked for. */
-export const everything = () =>
-	({ kinds: [], sources: [], contains: "", range: "", since: "", until: "", event: 0 });
+export const everything = () => parse("");
 
 export function parse(search) {
 	const query = new URLSearchParams(search);

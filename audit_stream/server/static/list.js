@@ -11,7 +11,7 @@ const OVERSCAN_PX = 400;
 const NEAR_END_PX = 800;
 
 export class LogView {
-	/** `list` in `pane` below `bar`; `context` for rows and details; `onScroll(atTop)`, `onNearEnd()`, `onOpen(any)` */
+	/** `list` in `pane` below `bar`; `context` for rows; `onScroll(atTop)`, `onNearEnd()`, `onOpen(any)` */
 	constructor(options) {
 		Object.assign(this, options);
 		this.items = []; // oldest first
@@ -58,7 +58,7 @@ export class LogView {
 		for (const [entry, row] of this.rows) tickRow(row, entry);
 	}
 
-	/** Makes every row anew: what rows show besides their event has changed. */
+	/** Makes rows anew: what they show besides their event has changed. */
 	refresh() {
 		this.list.replaceChildren();
 		this.sizes.disconnect();
@@ -67,6 +67,7 @@ export class LogView {
 	}
 
 	render() {
+		this.extras = [...this.open].map(([entry, extra]) => [this.#indexOf(entry), extra]);
 		const total = this.#topOf(this.items.length);
 		this.list.style.height = `${total}px`;
 		const top = -this.list.getBoundingClientRect().top;
@@ -79,8 +80,8 @@ export class LogView {
 			const row = this.rows.get(entry);
 			const y = this.#topOf(index);
 			row.style.transform = `translateY(${y}px)`;
-			markRow(row, entry, this.#at(index + 1), this.context.verified());
-			// One row is the list's stop for the Tab key: the active one, else the topmost in view.
+			markRow(row, entry, this.#at(index + 1), this.context.verdict());
+			// The list's one stop for the Tab key: the active row, else the topmost in view.
 			const stop = this.active ? entry === this.active : index === 0 || Math.abs(y - top) <= this.rowHeight / 2;
 			row.firstElementChild.tabIndex = stop ? 0 : -1;
 		}
@@ -109,13 +110,14 @@ export class LogView {
 		return this.items.length - 1 - this.items.lastIndexOf(entry);
 	}
 
-	/** The rows to draw, in order: those in sight, and the one that has the focus. */
+	/** Those in sight, and the one that has the focus. */
 	#wanted(top) {
 		const from = top - OVERSCAN_PX;
-		// A list that begins below the window has its first rows all the same.
+		// Also when the list begins below the window.
 		const to = Math.max(top, -OVERSCAN_PX) + window.innerHeight + OVERSCAN_PX;
 		const wanted = [];
-		let index = Math.max(0, Math.floor((from - this.#openHeight()) / this.rowHeight));
+		const above = this.extras.reduce((sum, [, extra]) => sum + extra, 0);
+		let index = Math.max(0, Math.floor((from - above) / this.rowHeight));
 		while (index < this.items.length && this.#topOf(index + 1) < from) index += 1;
 		for (; index < this.items.length && this.#topOf(index) <= to; index += 1) wanted.push(index);
 		const focused = this.list.contains(document.activeElement) && this.active ? this.#indexOf(this.active) : -1;
@@ -123,16 +125,8 @@ export class LogView {
 		return wanted.sort((a, b) => a - b);
 	}
 
-	#openHeight() {
-		let height = 0;
-		for (const extra of this.open.values()) height += extra;
-		return height;
-	}
-
 	#topOf(index) {
-		let y = index * this.rowHeight;
-		for (const [entry, extra] of this.open) if (this.#indexOf(entry) < index) y += extra;
-		return y;
+		return this.extras.reduce((y, [at, extra]) => (at < index ? y + extra : y), index * this.rowHeight);
 	}
 
 	#make(entry) {

@@ -40,7 +40,7 @@ const view = new LogView({
 	list: byId("log"),
 	pane: byId("pane"),
 	bar: byId("toolbar"),
-	context: { colourOf, verified: () => status.verdict.verified, onFilter: narrow, onContext: goTo },
+	context: { colourOf, verdict: () => status.verdict, onFilter: narrow, onContext: goTo },
 	onScroll: (atTop) => feed.hold("scrolled", !atTop),
 	onNearEnd: () => feed.older(),
 	onOpen: (any) => feed.hold("reading", any),
@@ -80,8 +80,6 @@ function leave() {
 	counts.stop();
 	view.show([]);
 }
-
-/* What is drawn. */
 
 let drawing = false;
 let drawnAt = 0;
@@ -150,8 +148,6 @@ function describeConnection() {
 	tell("lost", why ? `Not live: ${why.message}. What is shown may be out of date.` : "");
 }
 
-/* What goes wrong. */
-
 function problem({ status: code, message }) {
 	if (code === 401) session.check().catch(() => {});
 	else if (code) tell("problem", `${message[0].toUpperCase()}${message.slice(1)}.`); // no answer at all: the connection says so
@@ -173,8 +169,6 @@ async function readiness() {
 		if (!(error instanceof Problem)) throw error;
 	}
 }
-
-/* What the reader does. */
 
 on("live", "click", () => (feed.following ? feed.hold("button", true) : follow()));
 on("fresh", "click", follow);

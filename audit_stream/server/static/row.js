@@ -1,8 +1,7 @@
 /**
- * One line of the log; whatever comes from an event is text in a cell of its own. The mark at the
- * left says what is known: filled when the last verification covered the event, hollow when it came
- * since; joined to the row below when that is the event before it, with the hash this one names;
- * dashed when a filter hides what lies between; red when the two do not link.
+ * One line of the log. The mark at its left is filled when the last verification covered the event, red
+ * when it found it broken; joined to the row below when that is the event before, with the hash that this
+ * one names; dashed when a filter hides what lies between; dotted red when the two do not link.
  */
 import { ago, rowTime } from "./clock.js";
 import { h, say } from "./dom.js";
@@ -29,11 +28,12 @@ export function rowOf(entry, { colourOf }) {
 
 export const tickRow = (row, entry) => say(row.querySelector(".ago"), ago(entry.time));
 
-/** `older` is the next row below, `verified` the last event that the verification covered. */
-export function markRow({ classList }, entry, older, verified) {
+/** `older` is the next row below. */
+export function markRow({ classList }, entry, older, { verified, breakAt }) {
 	const adjacent = older?.id === entry.id - 1;
 	const linked = adjacent && entry.prevHash === older.hash;
 	classList.toggle("verified", entry.id <= verified);
+	classList.toggle("breaks", entry.id === breakAt);
 	classList.toggle("linked", linked);
 	classList.toggle("unlinked", adjacent && !linked);
 	classList.toggle("first", entry.id === 1);

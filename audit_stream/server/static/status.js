@@ -4,7 +4,7 @@
  * server verified by itself or this page asked; while a verification runs the last one stays.
  */
 import { Problem, readStream } from "./api.js";
-import { ago, exactTime, instant } from "./clock.js";
+import { ago, instant } from "./clock.js";
 import { byId, copyButton, h, on, say, tell } from "./dom.js";
 import { bytes, compact, count, visible } from "./text.js";
 import { verdictOf } from "./verdict.js";
@@ -14,15 +14,15 @@ const RATE_WINDOW_MS = 60000;
 export class Status {
 	constructor(hooks) {
 		this.hooks = hooks;
-		this.head = 0;
-		this.samples = []; // the head's movement over the last minute: right whatever is filtered
+		this.head = this.skew = 0;
+		this.samples = []; // the head's movement over the last minute, whatever is filtered
 		on("verify", "click", () => (this.running ? this.running.abort() : this.#verify()));
 		on("neighbours", "click", () => hooks.onContext(this.verdict.breakAt));
 		byId("head-copy").append(copyButton("Copy", () => this.stats.latest_hash));
 		this.#render();
 	}
 
-	/** A verification, `null` when there was none; an older one than is known changes nothing. */
+	/** A verification; an older one than is known changes nothing. */
 	take(found) {
 		if (!found || Date.parse(found.finished_at) <= Date.parse(this.found?.finished_at)) return;
 		this.found = found;
@@ -50,23 +50,23 @@ export class Status {
 
 	setStats(stats) {
 		this.stats = stats;
-		const { latest_hash: hash, last_timestamp: last } = stats;
+		const { latest_hash: hash } = stats;
 		say("size", bytes(stats.bytes));
 		say("head-hash", hash ? hash.slice(0, 16) : "none yet");
 		byId("head-copy").hidden = !hash;
-		byId("last").title = last ? exactTime(last) : "";
 		this.setHead(stats.last_event_id);
 		this.tick();
 	}
 
-	setReadiness({ ready, detail, status, verification }) {
+	setReadiness({ ready, detail, status, verification, now }) {
+		this.skew = Date.now() - now || 0; // all that is compared is in the server's time
 		tell("readiness", ready ? "" : `Appends are refused: ${detail || status}.`);
 		this.take(verification);
 	}
 
 	tick() {
 		const at = Date.parse(this.found?.finished_at);
-		say("verified-at", at ? `Verified ${ago(at)}` : "");
+		say("verified-at", at ? `Verified ${ago(at + this.skew)}` : "");
 		byId("verified-at").title = at ? instant(at) : "";
 		say("last", this.stats?.last_timestamp ? ago(Date.parse(this.stats.last_timestamp)) : "none yet");
 		const now = Date.now();
@@ -96,6 +96,7 @@ export class Status {
 		const broken = breakAt ? `, event ${breakAt} does not` : "";
 		this.#bar("img", `${verified} of ${head} events are verified and hold${broken}`, verified, breakAt, rest);
 		say("reach", breakAt ? `break at #${breakAt}` : verified && rest > 0 ? `verified to #${verified}` : "");
+		byId("reach").style.left = `${Math.min(84, Math.max(16, (100 * verified) / head))}%`;
 		say("head", head ? `#${head}` : "");
 	}
 
@@ -129,7 +130,7 @@ export class Status {
 		this.running = null;
 		say("verify", "Verify now");
 		say("progress", "");
-		if (result) this.take({ finished_at: new Date().toISOString(), ...result });
+		if (result) this.take({ finished_at: new Date(Date.now() - this.skew).toISOString(), ...result });
 		this.#cover();
 		if (result) say("said", `Verification finished: ${this.verdict.title}.`);
 	}

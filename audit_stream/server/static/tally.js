@@ -1,7 +1,7 @@
 /**
  * The counts, asked for no more often than the server can afford: the pause after an answer is twenty
- * times as long as it took, so a console costs at most a twentieth of one core. Kinds and sources are
- * counted under every filter but their own, so what else there is stays in sight.
+ * times as long as it took. Kinds and sources are counted under every filter but their own, so what else
+ * there is stays in sight.
  */
 import { Problem, getJson } from "./api.js";
 import { query, span } from "./filter.js";
@@ -26,7 +26,7 @@ export class Tally {
 		clearTimeout(this.timer);
 	}
 
-	/** Something changed: asks again as soon as that is reasonable. */
+	/** Something changed. */
 	touch() {
 		if (!this.busy) this.#plan(this.dueAt - Date.now());
 		this.busy = true;

@@ -1,7 +1,6 @@
 /**
- * Hostile text made harmless to the eye: overrides that turn a line around, characters without a
- * shape, controls. Each is shown as its code point, and nothing else is changed. Long words and
- * piles of marks are the style sheet's part.
+ * Hostile text made harmless to the eye: overrides that turn a line around, characters without a shape,
+ * controls are shown as their code points. Long words and piles of marks are the style sheet's part.
  */
 import { h } from "./dom.js";
 

@@ -55,7 +55,7 @@ export class Trend {
 		if (this.bands) this.#draw();
 	}
 
-	/** Kinds with a colour of their own, most frequent first, and one band for all the others. */
+	/** Kinds with their own colour, most frequent first, and one band for the others. */
 	#bands(kinds) {
 		const sum = (values) => values.reduce((total, n) => total + n, 0);
 		const bands = Object.entries(kinds)
@@ -70,7 +70,7 @@ export class Trend {
 	}
 
 	#draw() {
-		// Running sums; the tallest is drawn first, and each other one over the one behind it.
+		// Running sums: the tallest is drawn first, each other one over it.
 		let below = this.times.map(() => 0);
 		const sums = this.bands.map(({ values }) => (below = below.map((n, at) => n + values[at])));
 		const data = [this.times, ...sums.reverse()];

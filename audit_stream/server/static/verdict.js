@@ -38,21 +38,11 @@ const FORMS = {
 	broken: ({ checked, first_break_at: at, byte_offset: offset, reason }) => [
 		"bad",
 		`Broken at event #${at}`,
-		`${sentence(reason)} Its line starts at byte ${count(offset ?? 0)}.`,
+		`Reason: ${reason}, in the line at byte ${count(offset ?? 0)}.`,
 		`${checked ? `Events #1 to #${checked} hold. ` : ""}Nothing can be said of #${at} and what follows it.`,
 	],
-	truncated: ({ checked, reason }) => [
-		"bad",
-		"Cut short",
-		sentence(reason),
-		`The ${count(checked)} events that are left link, but there were more.`,
-	],
-	rewritten: ({ checked, reason }) => [
-		"bad",
-		"Rewritten",
-		sentence(reason),
-		`The ${count(checked)} events link, but they are not the ones vouched for.`,
-	],
+	truncated: ({ reason }) => ["bad", "Cut short", sentence(reason), "What is left links, but there was more."],
+	rewritten: ({ reason }) => ["bad", "Rewritten", sentence(reason), "The chain links, but is not the one vouched for."],
 };
 
 function vouched(by) {
