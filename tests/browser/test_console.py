@@ -298,7 +298,7 @@ def test_a_link_to_an_event_opens_it_among_its_neighbours(server: Any, open_page
 def test_a_link_to_no_event_says_so(server: Any, open_page: OpenPage) -> None:
     server.fill(3)
     page = open_page(f"{server.url}/?event=99")
-    expect(page.locator("#problem")).to_contain_text("no event #99")
+    expect(page.locator("#problem")).to_contain_text("No event #99")
 
 
 def test_an_unknown_kind_in_the_address_is_explained(server: Any, open_page: OpenPage) -> None:
@@ -430,16 +430,19 @@ def test_a_break_is_shown_with_its_place_and_its_neighbours(
     server.stop()
     offset = break_line(server.ledger, 17)
     server.start()
-    page = open_page(server.url)
+    page = open_page(server.url, expect=("500",))
     page.locator("#verify").click()
     expect(page.locator("#verdict")).to_have_text("Broken at event #17")
     expect(page.locator("#facts")).to_contain_text("hash mismatch at event #17")
     expect(page.locator("#facts")).to_contain_text(f"byte {offset:,}")
     expect(page).to_have_title("✗ Broken at event #17 · audit-stream")
     page.locator("#neighbours").click()
-    expect(row(page, 17).locator(".detail")).to_be_visible()
-    row(page, 17).get_by_role("button", name="Check in this browser").click()
-    expect(row(page, 17).locator(".check")).to_contain_text("Event #17 does not hold")
+    expect(row(page, 17).locator(".detail")).to_contain_text("hash mismatch at event #17")
+    expect(row(page, 17)).to_have_class(re.compile("breaks"))
+    expect(row(page, 16)).to_have_class(re.compile("verified"))
+    row(page, 18).locator("button.row").click()
+    row(page, 18).get_by_role("button", name="Check in this browser").click()
+    expect(row(page, 18).locator(".check")).to_contain_text("links to #17, whose line is damaged")
     assert violations(page) == []
 
 
@@ -465,6 +468,23 @@ def test_an_event_is_checked_in_this_browser(server: Any, open_page: OpenPage) -
         check = row(page, number).locator(".check")
         expect(check).to_contain_text(f"Event #{number} holds")
         assert server.request(f"/events/{number}")["hash"] in check.inner_text()
+
+
+def test_a_server_that_lies_is_caught_by_the_check(server: Any, open_page: OpenPage) -> None:
+    server.fill(3)
+
+    def lie(route: Any) -> None:
+        honest = route.fetch()
+        body = honest.text().replace('"marker":"m1"', '"marker":"m9"')
+        route.fulfill(response=honest, body=body)
+
+    page = open_page(server.url, prepare=lambda page: page.route("**/events?*", lie))
+    row(page, 2).locator("button.row").click()
+    row(page, 2).get_by_role("button", name="Check in this browser").click()
+    check = row(page, 2).locator(".check")
+    expect(check).to_contain_text("Event #2 does not hold")
+    expect(check).to_contain_text(f"its hash says {server.request('/events/2')['hash']}")
+    expect(check).to_contain_text("#3 links to #2, whose own hash does not hold")
 
 
 def test_copies_the_stored_line(server: Any, open_page: OpenPage) -> None:

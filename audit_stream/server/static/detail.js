@@ -3,7 +3,7 @@
  * this browser. "Copy JSON" gives the stored line, byte for byte; what is shown as text has every
  * invisible character made visible.
  */
-import { getLines } from "./api.js";
+import { getJson, getLines } from "./api.js";
 import { checkReport } from "./check.js";
 import { ago, exactTime } from "./clock.js";
 import { button, copyButton, h, plural } from "./dom.js";
@@ -25,11 +25,12 @@ export function detailOf(entry, context) {
 async function load(panel, id, context) {
 	panel.append(h("p.muted", "Loading the event…"));
 	try {
-		const [line] = await getLines(`after=${id - 1}&limit=1`);
+		const [line] = await getLines(`after=${id - 1}&before=${id + 1}&limit=1`);
+		if (!line) await getJson(`/events/${id}`); // its problem says why
 		panel.replaceChildren();
 		fill(panel, id, line, context);
 	} catch (error) {
-		panel.replaceChildren(h("p.bad", `The event could not be loaded: ${error.message}.`));
+		panel.replaceChildren(h("p.bad", `Event #${id} cannot be shown: ${error.message}.`));
 	}
 }
 

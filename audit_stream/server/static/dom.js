@@ -54,24 +54,14 @@ export function tell(id, text) {
 /** A button that copies what `text` gives when it is pressed. */
 export function copyButton(label, text) {
 	const copy = button(label, async () => {
-		say(copy, (await copied(text())) ? "Copied" : "Could not copy");
+		try {
+			await navigator.clipboard.writeText(text());
+			say(copy, "Copied");
+		} catch {
+			say(copy, "Only over https"); // or on localhost: the rule of browsers
+		}
 		setTimeout(() => say(copy, label), 1500);
 	});
 	return copy;
 }
 
-async function copied(text) {
-	try {
-		await navigator.clipboard.writeText(text);
-		return true;
-	} catch {
-		// Plain http from another host: browsers then offer only the selection.
-		const field = h("textarea.offstage");
-		field.value = text;
-		document.body.append(field);
-		field.select();
-		const done = document.execCommand("copy");
-		field.remove();
-		return done;
-	}
-}

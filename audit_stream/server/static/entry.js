@@ -15,14 +15,16 @@ const TEXTS = ["kind", "source", "hash", "prev_hash", "timestamp"];
 export function entryOf(line, position) {
 	const event = decode(line);
 	const kept = line.length <= KEPT_LINE ? line : null;
-	if (!event) {
-		const pairs = [["line", clip(line, PREVIEW)]];
-		const none = { timestamp: "", source: "", hash: "", prevHash: "" };
-		return { ...none, id: position, time: NaN, kind: "not a valid event", pairs, line: kept, damaged: true };
-	}
+	if (!event) return { ...damaged(position), pairs: [["line", clip(line, PREVIEW)]], line: kept };
 	const { event_id: id, prev_hash: prevHash, timestamp, kind, source, hash, payload } = event;
 	return { id, time: Date.parse(timestamp), timestamp, kind, source, hash, prevHash, pairs: preview(payload), line: kept };
 }
+
+/** An entry for a line that is not a valid event: the server leaves such lines out. */
+export const damaged = (id) => {
+	const none = { timestamp: "", source: "", hash: "", prevHash: "", pairs: [], line: null };
+	return { ...none, id, time: NaN, kind: "damaged line", damaged: true };
+};
 
 /** The event in a line, or null when it is not one. */
 export function decode(line) {

@@ -6,13 +6,14 @@
  */
 import { Problem, getJson, getLines } from "./api.js";
 import { Connection } from "./connection.js";
-import { entryOf } from "./entry.js";
+import { damaged, entryOf } from "./entry.js";
 import { admits, query, streamQuery } from "./filter.js";
 import { EventLog } from "./log.js";
 
 const FIRST_PAGE = 100;
 const PAGE = 200;
 const AROUND = 25;
+const READ_MOST = 1000;
 
 export class Feed {
 	/** @param hooks `onChange()`, `onHead()`, `onConnection(phase, why, retryAt)`, `onProblem(problem)`, `onAlarm(text)` */
@@ -104,13 +105,22 @@ export class Feed {
 
 	async #page(cursor) {
 		const terms = this.filter.event ? new URLSearchParams() : query(this.filter);
+		const whole = !String(terms);
 		for (const [name, value] of Object.entries(cursor)) terms.set(name, value);
-		let id = cursor.after ?? 0;
-		return (await getLines(terms)).map((line) => {
+		const entries = [];
+		let id = cursor.after;
+		// What is missing from the middle of an unfiltered page is there, but damaged.
+		const fill = (to) => {
+			for (id += 1; whole && id < to && entries.length < READ_MOST; id += 1) entries.push(damaged(id));
+		};
+		for (const line of await getLines(terms)) {
 			const entry = entryOf(line, id + 1);
+			fill(entry.id);
+			entries.push(entry);
 			id = entry.id;
-			return entry;
-		});
+		}
+		fill(cursor.before);
+		return entries;
 	}
 
 	async #latest(current) {
@@ -133,11 +143,11 @@ export class Feed {
 		const limit = 2 * AROUND + 1;
 		const [entries, { last_event_id: head }] = await Promise.all([this.#page({ after, limit }), getJson("/stats")]);
 		if (!current()) return;
-		const detached = entries.length === limit && entries.at(-1).id < head;
+		const detached = entries.length >= limit && entries.at(-1).id < head;
 		this.log.replace(entries, { complete: after === 0, detached });
 		// What lies between is not shown here, and may be a million events.
-		this.#connect(detached ? head : this.log.newestId);
-		if (!entries.some((entry) => entry.id === id)) throw new Problem(404, `there is no event #${id} in this ledger`);
+		this.#connect(detached || !entries.length ? head : this.log.newestId);
+		if (!entries.some((entry) => entry.id === id)) throw new Problem(404, `no event #${id} to show: there is none, or its line is damaged`);
 	}
 
 	#connect(after) {
@@ -179,7 +189,7 @@ export class Feed {
 
 	#replaced({ last_event_id: id, latest_hash: hash }) {
 		this.hooks.onAlarm(
-			`The ledger was cut short or replaced: this page had seen event #${this.head.id}, and now it ends at #${id}.`,
+			`The ledger was cut short or replaced under this page, which had seen event #${this.head.id}.`,
 		);
 		this.head = this.seen = { id, hash: hash ?? "" };
 		this.hooks.onHead();

@@ -159,6 +159,7 @@ function alarm(text) {
 	say("alarm-text", text);
 	byId("alarm").hidden = false;
 	status.forget();
+	counts.ask(filter);
 	readiness();
 }
 

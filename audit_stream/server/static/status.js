@@ -113,19 +113,21 @@ export class Status {
 
 	async #verify() {
 		const { signal } = (this.running = new AbortController());
-		const started = Date.now();
 		let result;
 		say("verify", "Cancel");
-		this.#progress({ checked: 0, bytes: 0, total_bytes: 0 }, started);
+		this.#progress({ checked: 0, bytes: 0, total_bytes: 0 });
 		const onEvent = (type, data) => {
-			if (type === "progress") this.#progress(JSON.parse(data), started);
-			if (type === "result") result = JSON.parse(data);
+			const found = JSON.parse(data);
+			if (type === "progress") this.#progress(found);
+			if (type === "result") result = found;
+			if (type === "error") throw new Problem(found.status, found.detail);
 		};
 		try {
 			await readStream("/verify", { signal, onEvent });
-			if (!result) throw new Problem(0, "the verification ended without a result");
+			if (!result) throw new Error();
 		} catch (error) {
-			if (!signal.aborted) this.hooks.onProblem(error instanceof Problem ? error : new Problem(0, "the verification broke off"));
+			const problem = error instanceof Problem ? error : new Problem(500, "the verification broke off");
+			if (!signal.aborted) this.hooks.onProblem(problem);
 		}
 		this.running = null;
 		say("verify", "Verify now");
@@ -135,15 +137,12 @@ export class Status {
 		if (result) say("said", `Verification finished: ${this.verdict.title}.`);
 	}
 
-	#progress({ checked, bytes: done, total_bytes: total }, started) {
-		const share = total ? done / total : 0;
-		const seconds = (Date.now() - started) / 1000;
+	#progress({ checked, bytes: done, total_bytes: total }) {
+		const percent = total ? (100 * done) / total : 0;
 		this.#bar("progressbar", "Verification", done, 0, 0);
-		byId("coverage").firstElementChild.style.width = `${share * 100}%`;
-		byId("coverage").setAttribute("aria-valuenow", Math.round(share * 100));
-		const rate = seconds > 0.3 ? `, ${count(Math.round(checked / seconds))} events/s` : "";
-		const left = share > 0.02 && seconds > 1 ? `, ${Math.ceil(seconds / share - seconds)} s left` : "";
+		byId("coverage").firstElementChild.style.width = `${percent}%`;
+		byId("coverage").setAttribute("aria-valuenow", Math.round(percent));
 		say("reach", "");
-		say("progress", total ? `${count(checked)} events, ${bytes(done)} of ${bytes(total)}${rate}${left}` : "Verifying…");
+		say("progress", total ? `${count(checked)} events, ${bytes(done)} of ${bytes(total)}` : "Verifying…");
 	}
 }

@@ -36,7 +36,7 @@ export class Trend {
 	/** `over_time` of `/stats`, and the time asked for. */
 	show({ bucket_seconds: width, start, kinds }, { since, until }) {
 		const seconds = (iso) => Date.parse(iso) / 1000;
-		const from = seconds(start);
+		const from = start ? seconds(start) : Date.now() / 1000;
 		const length = Math.max(0, ...Object.values(kinds).map((values) => values.length));
 		this.width = width;
 		this.times = Array.from({ length }, (_, index) => from + index * width);

@@ -15,7 +15,7 @@ export function verdictOf(found, head) {
 	}
 	const [tone, title, ...facts] = form(found);
 	const newer = head - (found.last_event_id ?? found.checked);
-	if (newer > 0) facts.push(`${count(newer)} newer ${plural(newer, "event has", "events have")} not been verified yet.`);
+	if (newer > 0 && tone !== "bad") facts.push(`${count(newer)} newer ${plural(newer, "event has", "events have")} not been verified yet.`);
 	const vouched = tone !== "bad" || found.first_break_at;
 	return { tone, title, facts, verified: vouched ? found.checked : 0, breakAt: found.first_break_at ?? 0 };
 }
