@@ -15,7 +15,7 @@ const FINAL = [400, 401, 403, 404, 422];
 export class Connection {
 	/**
 	 * `query` and `after` say where to begin; `onEvent(id, line)`, `onReset(head)` and
-	 * `onState(phase, why, retryAt)`: connecting, live, waiting or refused.
+	 * `onState(phase, why)`: connecting, live, waiting or refused.
 	 */
 	constructor(options) {
 		this.options = options;
@@ -91,7 +91,7 @@ export class Connection {
 		this.tries += 1;
 		// Spread: a wall of consoles shall not come back in one instant.
 		const ms = Math.max(backOff * (0.8 + 0.4 * Math.random()), Math.min(problem.retryAfter, 60) * 1000);
-		this.options.onState("waiting", problem, Date.now() + ms);
+		this.options.onState("waiting", problem);
 		await new Promise((resolve) => {
 			this.wake = resolve;
 			setTimeout(resolve, ms);

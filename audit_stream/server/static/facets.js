@@ -6,6 +6,7 @@ import { arrange, byId, h, on } from "./dom.js";
 import { count, plain, visible } from "./text.js";
 
 const FOLDED = 10;
+const UNFOLDED = 500;
 
 export class Facet {
 	constructor(id, colourOf, onChoose) {
@@ -24,7 +25,8 @@ export class Facet {
 
 	#render() {
 		const all = Object.entries(this.counts).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-		const shown = all.filter(([name], at) => this.unfolded || at < FOLDED || this.chosen.has(name));
+		const most = this.unfolded ? UNFOLDED : FOLDED;
+		const shown = all.filter(([name], at) => at < most || this.chosen.has(name));
 		arrange(this.list, shown.map(([name, n]) => this.#row(name, n, all[0][1])));
 		this.more.hidden = all.length <= FOLDED;
 		this.more.textContent = this.unfolded ? "Show fewer" : `Show ${all.length - shown.length} more`;

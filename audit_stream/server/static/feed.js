@@ -16,7 +16,7 @@ const AROUND = 25;
 const READ_MOST = 1000;
 
 export class Feed {
-	/** @param hooks `onChange()`, `onHead()`, `onConnection(phase, why, retryAt)`, `onProblem(problem)`, `onAlarm(text)` */
+	/** @param hooks `onChange()`, `onHead()`, `onConnection(phase, why)`, `onProblem(problem)`, `onAlarm(text)` */
 	constructor(hooks) {
 		this.hooks = hooks;
 		this.log = new EventLog();

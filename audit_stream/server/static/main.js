@@ -20,10 +20,11 @@ import { Trend } from "./trend.js";
 const READY_EVERY_MS = 10000;
 const SLEEP_AFTER_MS = 60000;
 const DRAW_EVERY_MS = 100; // nobody reads faster
+const WORDS = { live: "Live", connecting: "Connecting…", waiting: "Reconnecting…", refused: "Not connected", asleep: "Asleep" };
 
 let filter = everything();
 let revealed = 0;
-let connection = { phase: "connecting" };
+let lost = false;
 
 const change = (part, quiet) => go({ ...filter, ...part }, quiet);
 const narrow = (part) => change({ ...part, event: 0 });
@@ -127,24 +128,17 @@ function headMoved() {
 	counts.touch();
 }
 
-function connectionChanged(phase, why, at) {
-	connection = { phase, why, at };
-	describeConnection();
+function connectionChanged(phase, why) {
 	if (phase === "live") {
 		readiness();
 		counts.touch();
 	}
 	if (phase === "refused") problem(why);
-}
-
-function describeConnection() {
-	const { phase, why, at } = connection;
-	const seconds = Math.max(0, Math.ceil((at - Date.now()) / 1000));
-	const words = { live: "Live", connecting: "Connecting…", waiting: `Reconnecting in ${seconds} s`, refused: "Not connected", asleep: "Asleep" };
+	if (phase === "connecting" && lost) return; // what was lost stays lost until it is live again
+	lost = Boolean(why);
 	byId("connection").dataset.phase = phase;
-	say("connection-word", words[phase]);
-	if (phase === "connecting") return; // what was lost stays lost until it is live again
-	document.documentElement.classList.toggle("stale", Boolean(why));
+	say("connection-word", WORDS[phase]);
+	document.documentElement.classList.toggle("stale", lost);
 	tell("lost", why ? `Not live: ${why.message}. What is shown may be out of date.` : "");
 }
 
@@ -224,7 +218,7 @@ document.addEventListener("visibilitychange", () => {
 	clearTimeout(sleep);
 	if (!session.inside) return;
 	if (!document.hidden) {
-		if (connection.phase !== "live") feed.reconnect();
+		feed.reconnect();
 		return;
 	}
 	sleep = setTimeout(() => {
@@ -236,16 +230,18 @@ document.addEventListener("visibilitychange", () => {
 setInterval(() => {
 	status.tick();
 	view.tick();
-	if (connection.phase === "waiting") describeConnection();
 }, 1000);
-setInterval(() => session.inside && readiness(), READY_EVERY_MS);
+setInterval(() => {
+	if (session.inside) readiness();
+	if (feed.log.heldCount) say("said", `${feed.log.heldCount} new events`);
+}, READY_EVERY_MS);
 
 async function begin() {
 	try {
 		await session.check();
 	} catch (error) {
 		if (!(error instanceof Problem)) throw error;
-		connectionChanged("waiting", error, Date.now() + 3000);
+		connectionChanged("waiting", error);
 		setTimeout(begin, 3000);
 	}
 }

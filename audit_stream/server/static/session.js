@@ -18,6 +18,7 @@ export class Session {
 		const inside = !required || known;
 		byId("door").hidden = inside;
 		byId("room").hidden = !inside;
+		byId("connection").hidden = !inside;
 		byId("who").hidden = !(required && inside);
 		say("who-name", name ?? "");
 		if (inside === this.inside) return;

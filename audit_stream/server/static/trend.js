@@ -91,7 +91,7 @@ export class Trend {
 		const series = this.bands.map(({ colour }) => ({ fill: this.#colour(colour), width: 0, points: { show: false }, paths: bars }));
 		return {
 			...this.#size(),
-			padding: [8, 8, 0, 0],
+			padding: [8, 20, 0, 0],
 			legend: { show: false },
 			cursor: { y: false, points: { show: false }, drag: { setScale: false, dist: 4 }, bind: { dblclick: () => null } },
 			scales: { x: { range: () => this.extent }, y: { range: (_, __, most) => [0, Math.max(1, (most || 0) * 1.08)] } },
