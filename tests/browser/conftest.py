@@ -3,8 +3,8 @@
 Guarantees: every test gets a ledger of its own and a `python -m audit_stream serve` on a free
 loopback port; every page is watched, and a test fails if the page raised an error, reported a
 breach of its Content-Security-Policy, opened a dialog or asked any other host for anything.
-Where there is no Chromium the tests cannot run: that is said in the summary, and under CI it is
-a failure.
+Where there is no Chromium the tests cannot run: that is said in the summary, and with
+AUDIT_STREAM_REQUIRE_ALL set (CI) it is a failure.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        module = os.environ.get("CONSOLE_STAND_IN", "-m audit_stream").split()
-        command = [sys.executable, *module, "serve", str(self.ledger)]
+        command = [sys.executable, "-m", "audit_stream", "serve", str(self.ledger)]
         self.process = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(self.port), *self.args], cwd=ROOT
         )
@@ -146,7 +145,7 @@ def browser() -> Iterator[Any]:
     path = chromium()
     if path is None:
         reason = "no Chromium on this machine: the console was not tested"
-        if os.environ.get("CI"):
+        if os.environ.get("AUDIT_STREAM_REQUIRE_ALL"):
             pytest.fail(reason)
         pytest.skip(reason)
     from playwright.sync_api import sync_playwright

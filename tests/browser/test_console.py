@@ -18,20 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Locator, Page, Route, expect
 
-pytest.importorskip("playwright.sync_api")
-from playwright.sync_api import expect  # noqa: E402
+from audit_stream import Ledger
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 STATIC = Path(__file__).parents[2] / "audit_stream" / "server" / "static"
 NETWORK = ("Failed to load resource", "net::ERR", "503", "ERR_CONNECTION")
 EVENT = {"kind": "request_allowed", "source": "policy-as-code-engine", "payload": {}}
 
-Page = Any
 OpenPage = Callable[..., Page]
 
 
-def row(page: Page, number: int) -> Any:
+def row(page: Page, number: int) -> Locator:
     return page.locator(f'li.event[data-id="{number}"]')
 
 
@@ -169,11 +168,11 @@ def test_comes_back_where_an_event_source_would_give_up(
     server: Any, open_page: OpenPage, answer: dict[str, Any]
 ) -> None:
     server.fill(5)
-    page = open_page(server.url, expect=NETWORK + ("500",))
+    page = open_page(server.url, expect=(*NETWORK, "500"))
     expect(page.locator("#connection-word")).to_have_text("Live")
-    refused = []
+    refused: list[Route] = []
 
-    def refuse(route: Any) -> None:
+    def refuse(route: Route) -> None:
         refused.append(route)
         if len(refused) <= 2:
             route.fulfill(**answer)
@@ -187,6 +186,25 @@ def test_comes_back_where_an_event_source_would_give_up(
     expect(row(page, 7)).to_be_visible(timeout=20_000)
     assert len(refused) > 2
     expect_ids(page, list(range(7, 0, -1)))
+
+
+def test_a_hidden_page_gives_its_connection_back(server: Any, open_page: OpenPage) -> None:
+    server.fill(2)
+    page = open_page(server.url, prepare=lambda page: page.clock.install())
+    expect(page.locator("#connection-word")).to_have_text("Live")
+    turn = """(hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(turn, True)
+    page.clock.fast_forward(61_000)
+    expect(page.locator("#connection-word")).to_have_text("Asleep")
+    server.fill(3)
+    page.wait_for_timeout(500)
+    assert ids(page) == [2, 1]
+    page.evaluate(turn, False)
+    expect(page.locator("#connection-word")).to_have_text("Live")
+    expect_ids(page, [5, 4, 3, 2, 1])
 
 
 def test_a_stream_that_repeats_itself_shows_each_event_once(
@@ -473,7 +491,7 @@ def test_an_event_is_checked_in_this_browser(server: Any, open_page: OpenPage) -
 def test_a_server_that_lies_is_caught_by_the_check(server: Any, open_page: OpenPage) -> None:
     server.fill(3)
 
-    def lie(route: Any) -> None:
+    def lie(route: Route) -> None:
         honest = route.fetch()
         body = honest.text().replace('"marker":"m1"', '"marker":"m9"')
         route.fulfill(response=honest, body=body)
@@ -500,33 +518,45 @@ def test_copies_the_stored_line(server: Any, open_page: OpenPage) -> None:
 # Signing in.
 
 
-def test_signing_in_and_out(
-    make_server: Callable[..., Any], open_page: OpenPage, tmp_path: Path
-) -> None:
-    secret = "a-token-for-the-console"
+SECRET = "a-token-for-the-console"
+
+
+@pytest.fixture
+def guarded(make_server: Callable[..., Any], tmp_path: Path) -> Any:
+    """A server with two tokens: SECRET may do everything, SECRET backwards only append."""
     config = tmp_path / "audit-stream.toml"
-    digest = hashlib.sha256(secret.encode()).hexdigest()
+    stanza = '[[serve.tokens]]\nname = "{}"\nsha256 = "{}"\nroles = {}\n'
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in (SECRET, SECRET[::-1])]
     config.write_text(
-        f'[[serve.tokens]]\nname = "wall"\nsha256 = "{digest}"\nroles = ["append", "read"]\n'
+        stanza.format("wall", digests[0], '["append", "read"]')
+        + stanza.format("robot", digests[1], '["append"]')
     )
     server = make_server("--config", str(config))
-    server.token = secret
+    server.token = SECRET
     server.fill(3)
+    return server
+
+
+def sign_in(page: Page, secret: str) -> None:
+    page.locator("#token").fill(secret)
+    page.locator("#token").press("Enter")
+
+
+def test_signing_in_and_out(guarded: Any, open_page: OpenPage) -> None:
+    server = guarded
     page = open_page(server.url, expect=("401",))
     expect(page.locator("#door")).to_be_visible()
     expect(page.locator("#room")).to_be_hidden()
     assert violations(page) == []
-    page.locator("#token").fill("wrong")
-    page.locator("#token").press("Enter")
+    sign_in(page, "wrong")
     expect(page.locator("#sign-in-problem")).to_contain_text("not valid")
-    page.locator("#token").fill(secret)
-    page.locator("#token").press("Enter")
+    sign_in(page, SECRET)
     expect(row(page, 3)).to_be_visible()
     expect(page.locator("#who-name")).to_have_text("wall")
     [cookie] = page.context.cookies()
     assert cookie["httpOnly"]
     assert cookie["sameSite"] == "Strict"
-    assert secret not in json.dumps(cookie)
+    assert SECRET not in json.dumps(cookie)
     server.append(EVENT)
     expect(row(page, 4)).to_be_visible(timeout=2000)
     page.locator("#verify").click()
@@ -535,6 +565,28 @@ def test_signing_in_and_out(
     expect(page.locator("#door")).to_be_visible()
     expect(page.locator("li.event")).to_have_count(0)
     assert page.context.cookies() == []
+
+
+def test_a_session_that_ended_leads_back_to_the_door(guarded: Any, open_page: OpenPage) -> None:
+    page = open_page(guarded.url, expect=(*NETWORK, "401"))
+    sign_in(page, SECRET)
+    expect(row(page, 3)).to_be_visible()
+    page.context.clear_cookies()
+    guarded.stop()
+    guarded.start()
+    expect(page.locator("#door")).to_be_visible(timeout=15_000)
+    expect(page.locator("li.event")).to_have_count(0)
+    sign_in(page, SECRET)
+    expect(row(page, 3)).to_be_visible()
+    guarded.fill(1)
+    expect(row(page, 4)).to_be_visible(timeout=2000)
+
+
+def test_a_token_that_may_not_read_is_told_so(guarded: Any, open_page: OpenPage) -> None:
+    page = open_page(guarded.url, expect=("401", "403"))
+    sign_in(page, SECRET[::-1])
+    expect(page.locator("#problem")).to_contain_text("read")
+    expect(page.locator("li.event")).to_have_count(0)
 
 
 # Hostile events.
@@ -736,6 +788,39 @@ def test_five_thousand_events_at_200_a_second_drop_no_frame(
     assert page.evaluate("window.longest") < 200
     assert page.locator("li.event").count() < 100
     assert ids(page)[:20] == list(range(last, last - 20, -1))
+
+
+def test_a_million_events_do_not_make_the_page_slow(
+    make_server: Callable[..., Any], open_page: OpenPage
+) -> None:
+    server = make_server()
+    server.stop()
+    with Ledger(server.ledger) as ledger:
+        for start in range(0, 1_000_000, 20_000):
+            ledger.append_many({**EVENT, "payload": {"n": start + i}} for i in range(20_000))
+    server.start()
+    assert server.request("/stats")["count"] == 1_000_000
+    first_row = """
+      window.firstRow = 0;
+      new MutationObserver(() => {
+        if (!window.firstRow && document.querySelector("li.event")) {
+          window.firstRow = performance.now();
+        }
+      }).observe(document, { childList: true, subtree: true });
+    """
+    times = []
+    for _ in range(3):
+        page = open_page(server.url, prepare=lambda page: page.add_init_script(first_row))
+        expect(row(page, 1_000_000)).to_be_visible()
+        times.append(page.evaluate("window.firstRow"))
+    assert 0 < min(times) < 1000
+    page.goto(f"{server.url}/?event=500000")
+    expect(row(page, 500_000).locator(".detail")).to_be_visible(timeout=2000)
+    page.locator("#verify").click()
+    expect(page.locator("#progress")).to_contain_text(re.compile(r"[\d,]+ events, .* of \d+ MB"))
+    expect(page.locator("#coverage")).to_have_attribute("role", "progressbar")
+    page.locator("#verify").click()
+    expect(page.locator("#verify")).to_have_text("Verify now")
 
 
 def test_the_api_page_needs_no_other_host_and_no_inline_code(

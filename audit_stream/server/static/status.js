@@ -96,7 +96,7 @@ export class Status {
 		const broken = breakAt ? `, event ${breakAt} does not` : "";
 		this.#bar("img", `${verified} of ${head} events are verified and hold${broken}`, verified, breakAt, rest);
 		say("reach", breakAt ? `break at #${breakAt}` : verified && rest > 0 ? `verified to #${verified}` : "");
-		byId("reach").style.left = `${Math.min(84, Math.max(16, (100 * verified) / head))}%`;
+		byId("reach").style.left = `clamp(100px, ${(100 * verified) / head}%, 100% - 130px)`;
 		say("head", head ? `#${head}` : "");
 	}
 
