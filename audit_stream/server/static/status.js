@@ -6,7 +6,7 @@
 import { Problem, readStream } from "./api.js";
 import { ago, instant } from "./clock.js";
 import { byId, copyButton, h, on, say, tell } from "./dom.js";
-import { bytes, compact, count, visible } from "./text.js";
+import { bytes, count, visible } from "./text.js";
 import { verdictOf } from "./verdict.js";
 
 const RATE_WINDOW_MS = 60000;
@@ -71,9 +71,7 @@ export class Status {
 		say("last", this.stats?.last_timestamp ? ago(Date.parse(this.stats.last_timestamp)) : "none yet");
 		const now = Date.now();
 		while (this.samples.length > 2 && this.samples[1].at < now - RATE_WINDOW_MS) this.samples.shift();
-		const [first] = this.samples;
-		const minutes = Math.min(RATE_WINDOW_MS, Math.max(now - first?.at, 10000)) / 60000;
-		say("rate", `${first ? compact((this.samples.at(-1).id - first.id) / minutes) : 0}/min`);
+		say("rate", count(this.samples.length && this.samples.at(-1).id - this.samples[0].id));
 	}
 
 	#render() {
@@ -97,6 +95,7 @@ export class Status {
 		this.#bar("img", `${verified} of ${head} events are verified and hold${broken}`, verified, breakAt, rest);
 		say("reach", breakAt ? `break at #${breakAt}` : verified && rest > 0 ? `verified to #${verified}` : "");
 		byId("reach").style.left = `clamp(100px, ${(100 * verified) / head}%, 100% - 130px)`;
+		say("first", head ? "#1" : "");
 		say("head", head ? `#${head}` : "");
 	}
 

@@ -10,6 +10,7 @@ import { compact, count, visible } from "./text.js";
 
 const HEIGHT = 132;
 const COLOURS = 7;
+const FEWEST = 12; // bars that the width is made for
 const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
 
 export class Trend {
@@ -41,10 +42,9 @@ export class Trend {
 		this.width = width;
 		this.times = Array.from({ length }, (_, index) => from + index * width);
 		this.bands = this.#bands(kinds);
-		const first = since ? seconds(since) : from;
-		const end = from + length * width;
+		const end = from + Math.max(1, length) * width;
 		const last = until ? seconds(until) : since ? Math.max(end, Date.now() / 1000) : end;
-		this.extent = [first, Math.max(last, first + width)];
+		this.extent = [since ? seconds(since) : Math.min(from, last - FEWEST * width), last];
 		this.#draw();
 		this.#legend();
 	}
@@ -99,7 +99,7 @@ export class Trend {
 				{ ...axis, size: 24, space: 84, grid: { show: false }, values: (_, times) => this.#labels(times) },
 				{
 					...axis,
-					size: 44,
+					size: 50,
 					space: 32,
 					incrs: Array.from({ length: 30 }, (_, at) => [1, 2, 5][at % 3] * 10 ** Math.floor(at / 3)),
 					grid: { stroke: this.#colour("rule"), width: 1 },
@@ -131,7 +131,7 @@ export class Trend {
 			const day = bucketTime(time * 1000, 86400);
 			const label = bucketTime(time * 1000, step, day !== before);
 			before = day;
-			return label;
+			return step < 1 ? "" : label;
 		});
 	}
 
