@@ -464,6 +464,28 @@ def test_a_break_is_shown_with_its_place_and_its_neighbours(
     assert violations(page) == []
 
 
+def test_a_pin_vouches_and_a_cut_is_noticed(
+    make_server: Callable[..., Any], open_page: OpenPage, tmp_path: Path
+) -> None:
+    server = make_server("--pin", str(tmp_path / "elsewhere.pin"))
+    server.fill(3)
+    server.request("/verify")
+    server.fill(2)
+    page = open_page(server.url, expect=NETWORK)
+    page.locator("#verify").click()
+    expect(page.locator("#verdict")).to_have_text("Intact through #5")
+    expect(page.locator("#facts")).to_contain_text("A pin vouches for it up to #3")
+    expect(page.locator("#facts")).to_contain_text("nothing outside the file vouches for the 2")
+    server.stop()
+    lines = server.ledger.read_bytes().splitlines(keepends=True)
+    server.ledger.write_bytes(b"".join(lines[:4]))
+    server.start()
+    expect(page.locator("#alarm")).to_be_visible(timeout=15_000)
+    page.locator("#verify").click()
+    expect(page.locator("#verdict")).to_have_text("Cut short")
+    expect(page).to_have_title("✗ Cut short · audit-stream")
+
+
 def test_a_torn_tail_is_not_called_broken(server: Any, open_page: OpenPage) -> None:
     server.fill(4)
     with server.ledger.open("ab") as file:

@@ -22,9 +22,7 @@ export class Status {
 		this.#render();
 	}
 
-	/** A verification; an older one than is known changes nothing. */
-	take(found) {
-		if (!found || Date.parse(found.finished_at) <= Date.parse(this.found?.finished_at)) return;
+	#take(found) {
 		this.found = found;
 		this.#render();
 		this.hooks.onVerdict();
@@ -61,7 +59,8 @@ export class Status {
 	setReadiness({ ready, detail, status, verification, now }) {
 		this.skew = Date.now() - now || 0; // all that is compared is in the server's time
 		tell("readiness", ready ? "" : `Appends are refused: ${detail || status}.`);
-		this.take(verification);
+		const known = Date.parse(this.found?.finished_at);
+		if (verification && !(Date.parse(verification.finished_at) <= known)) this.#take(verification);
 	}
 
 	tick() {
@@ -131,7 +130,7 @@ export class Status {
 		this.running = null;
 		say("verify", "Verify now");
 		say("progress", "");
-		if (result) this.take({ finished_at: new Date(Date.now() - this.skew).toISOString(), ...result });
+		if (result) this.#take({ finished_at: new Date(Date.now() - this.skew).toISOString(), ...result });
 		this.#cover();
 		if (result) say("said", `Verification finished: ${this.verdict.title}.`);
 	}

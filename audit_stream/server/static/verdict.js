@@ -4,7 +4,7 @@
  * that nothing does.
  */
 import { plural } from "./dom.js";
-import { bytes, count } from "./text.js";
+import { count } from "./text.js";
 
 /** `verified`: the chain holds up to that event. `breakAt`: 0 when no line fails. `tone`: none, good, warn, bad. */
 export function verdictOf(found, head) {
@@ -21,19 +21,19 @@ export function verdictOf(found, head) {
 }
 
 const FORMS = {
-	intact: ({ checked, pinned }) => [
+	intact: (found) => [
 		"good",
-		`Intact through #${checked}`,
+		`Intact through #${found.checked}`,
 		"Every line holds: form, number, link and hash.",
-		vouched(pinned),
+		vouched(found),
 	],
-	empty: ({ pinned }) => ["good", "Empty", "The ledger has no events.", vouched(pinned)],
-	torn: ({ checked, byte_offset: at, torn_tail_bytes: size, pinned }) => [
+	empty: (found) => ["good", "Empty", "The ledger has no events.", vouched(found)],
+	torn: (found) => [
 		"warn",
-		`Torn tail after #${checked}`,
-		`All ${count(checked)} complete lines hold. An append was cut off at byte ${count(at ?? 0)}` +
-			`${size ? ` (${bytes(size)} unfinished)` : ""}: it was never acknowledged, and the next one sets it aside.`,
-		vouched(pinned),
+		`Torn tail after #${found.checked}`,
+		`All ${count(found.checked)} complete lines hold. An append was cut off at byte ${count(found.byte_offset)}: ` +
+			"it was never acknowledged, and the next one sets it aside.",
+		vouched(found),
 	],
 	broken: ({ checked, first_break_at: at, byte_offset: offset, reason }) => [
 		"bad",
@@ -45,10 +45,11 @@ const FORMS = {
 	rewritten: ({ reason }) => ["bad", "Rewritten", sentence(reason), "The chain links, but is not the one vouched for."],
 };
 
-function vouched(by) {
-	if (!by) return "Nothing outside the file vouches for its end: events could be cut off there, or all rewritten, unseen.";
-	const name = typeof by === "object" ? Object.entries(by).map((pair) => pair.join(" ")).join(", ") : String(by);
-	return `Its end is vouched for by ${name.replaceAll("_", " ")}.`;
+function vouched({ checked, pinned }) {
+	if (!pinned) return "Nothing outside the file vouches for its end: events could be cut off there, or all rewritten, unseen.";
+	const rest = checked - pinned.event_id;
+	const known = `A ${pinned.by} vouches for it up to #${pinned.event_id}`;
+	return rest > 0 ? `${known}; nothing outside the file vouches for the ${count(rest)} behind it.` : `${known}, its end.`;
 }
 
 /** The words stay the server's. */
