@@ -95,6 +95,7 @@ def test_pausing_counts_what_comes_and_resuming_shows_it(server: Any, open_page:
     expect(page.locator("#live")).to_have_text("Paused")
     server.fill(37)
     expect(page.locator("#fresh")).to_have_text("37 new")
+    expect(page.locator("#rate")).to_have_text("37")
     expect_ids(page, [3, 2, 1])
     page.locator("#fresh").click()
     expect(row(page, 40)).to_be_visible()

@@ -38,7 +38,7 @@ export class Status {
 		const now = Date.now();
 		const last = this.samples.at(-1);
 		if (last?.id > id) this.samples = [];
-		if (now - last?.at < 1000) last.id = id;
+		if (this.samples.length > 1 && now - last.at < 1000) last.id = id;
 		else this.samples.push({ at: now, id });
 		if (id === this.head) return;
 		this.head = id;
