@@ -41,7 +41,8 @@ class Live:
         **popen: Any,
     ) -> None:
         self.ledger = ledger
-        self._has_children = "--workers" in options or bool(wrap)
+        self._has_workers = "--workers" in options
+        self._wrapped = bool(wrap)
         self._log_path = ledger.with_name(f"{ledger.name}.log")
         if config:
             ledger.with_name("audit-stream.toml").write_text(config)
@@ -61,6 +62,7 @@ class Live:
                 env={**inherited, "PYTHONPATH": str(ROOT), **(environment or {})},
                 stdout=subprocess.DEVNULL,
                 stderr=log,
+                start_new_session=bool(wrap),
                 **popen,
             )
         self.url = self._wait_for_url(began)
@@ -87,7 +89,11 @@ class Live:
         self.client.close()
         if self.process.poll() is None:
             # How it stops has tests of its own; here a quick end will do.
-            if self._has_children:
+            if self._wrapped:
+                # strace lets no signal through to itself, and must not leave its child behind.
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(10)
+            elif self._has_workers:
                 self.stop()
             else:
                 self.kill()
