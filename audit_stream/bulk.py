@@ -87,13 +87,8 @@ def check_block(block: bytes, head: Any) -> BlockFacts | None:
 
     Returns None when any of them is not certain to be good.
     """
-    if not is_plain(block):
-        return None
-    try:
-        events = _decoder.decode_lines(block)
-        if _encoder.encode_lines(events) != block:
-            return None
-    except (msgspec.MsgspecError, ValueError, InvalidEventError, RecursionError):
+    events = _decode_canonical(block)
+    if events is None:
         return None
     lines = block.split(b"\n")
     hashes = [stored.hash for stored in events]
@@ -108,6 +103,17 @@ def check_block(block: bytes, head: Any) -> BlockFacts | None:
     if not _hashes_match(lines, hashes, head.count + 1) or not _fields_hold(events):
         return None
     return _instants(hashes, [stored.timestamp for stored in events])
+
+
+def _decode_canonical(block: bytes) -> list[StoredEvent] | None:
+    """Decode lines that are certain to be what encoding them gives again."""
+    if not is_plain(block):
+        return None
+    try:
+        events = _decoder.decode_lines(block)
+        return events if _encoder.encode_lines(events) == block else None
+    except (msgspec.MsgspecError, ValueError, InvalidEventError, RecursionError):
+        return None
 
 
 def is_plain(block: bytes) -> bool:
@@ -201,15 +207,8 @@ def read_block(block: bytes) -> list[StoredEvent] | None:
 
     Numbers with a point or exponent come as `msgspec.Raw`.
     """
-    if not is_plain(block):
-        return None
-    try:
-        events = _decoder.decode_lines(block)
-        if _encoder.encode_lines(events) != block:
-            return None
-    except (msgspec.MsgspecError, ValueError, InvalidEventError, RecursionError):
-        return None
-    if not _fields_hold(events):
+    events = _decode_canonical(block)
+    if events is None or not _fields_hold(events):
         return None
     for line, stored in zip(block.split(b"\n"), events, strict=False):
         cut = line.index(b'"hash":"')
