@@ -199,6 +199,8 @@ def test_4_when_the_ledger_has_no_room(room: int, form: str, ledger: Path) -> No
         ledger,
         *options,
         stdin=b'{"kind":"other","source":"s"}\n' * 3,
+        # Python would leave its own bytecode cut short too, and every later run broken.
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert (done.code, done.out) == (4, b"")
