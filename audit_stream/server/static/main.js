@@ -47,7 +47,7 @@ const view = new LogView({
 	onOpen: (any) => feed.hold("reading", any),
 });
 const counts = new Tally(showTally, problem);
-const session = new Session(enter, leave);
+const session = new Session(enter);
 
 /** Makes the address say what the reader asked for, and then shows it. */
 function go(next, quiet) {
@@ -74,12 +74,6 @@ function reload() {
 function enter() {
 	open();
 	readiness();
-}
-
-function leave() {
-	feed.stop();
-	counts.stop();
-	view.show([]);
 }
 
 let drawing = false;

@@ -6,16 +6,17 @@ import { Problem, getJson, signIn, signOut } from "./api.js";
 import { byId, on, say } from "./dom.js";
 
 export class Session {
-	constructor(onIn, onOut) {
-		Object.assign(this, { onIn, onOut, inside: null });
+	constructor(onIn) {
+		Object.assign(this, { onIn, inside: null });
 		on("sign-in", "submit", (event) => this.#enter(event));
-		on("sign-out", "click", () => signOut().finally(() => this.check()));
+		on("sign-out", "click", () => signOut().catch(() => {}).then(() => location.reload()));
 	}
 
 	/** Asks the server who we are, and shows the page or the door. */
 	async check() {
 		const { required, signed_in: known, name } = await getJson("/session");
 		const inside = !required || known;
+		if (this.inside && !inside) return location.reload(); // nothing that was shown stays
 		byId("door").hidden = inside;
 		byId("room").hidden = !inside;
 		byId("connection").hidden = !inside;
@@ -23,9 +24,8 @@ export class Session {
 		say("who-name", name ?? "");
 		if (inside === this.inside) return;
 		this.inside = inside;
-		if (inside) return this.onIn();
-		this.onOut();
-		byId("token").focus();
+		if (inside) this.onIn();
+		else byId("token").focus();
 	}
 
 	async #enter(event) {
