@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,10 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 REQUIRE_ALL = "AUDIT_STREAM_REQUIRE_ALL"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script: children would inherit it, and Ctrl-C be untestable.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def lacking(what: str) -> None:
