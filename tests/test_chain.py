@@ -5,8 +5,11 @@ Blocks take the quick way and single lines the exact one; both are asked about e
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
 import pickle
+import sys
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -464,3 +467,39 @@ def test_ids_grow_by_a_digit_inside_a_block() -> None:
         assert bulk.check_block(joined(lines), verifier.head) is not None
         assert verifier.feed(joined(lines))
         assert verifier.head.count == start + 7
+
+
+# -- which SHA-256 -----------------------------------------------------------------------------
+
+
+def test_either_sha256_gives_the_same_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = [draft(payload={"n": n}) for n in range(5)]
+    assert chain._sha256() is hashlib.sha256
+    by_openssl = chain.link(sent, GENESIS, NOON)
+    monkeypatch.delitem(sys.modules, "hashlib")
+    assert chain._sha256() is chain._own_sha256
+    assert chain.link(sent, GENESIS, NOON) == by_openssl
+    line = by_openssl[0][0][:-1]
+    assert chain.line_hash(line) == hash_of(line)
+
+
+def test_openssl_is_loaded_for_many_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "hashlib")
+    chain.get_ready_for(1)
+    assert "hashlib" not in sys.modules
+    chain.get_ready_for(chain._FEW_LINES + 1)
+    assert "hashlib" in sys.modules
+
+
+@pytest.mark.parametrize("absent", [("_sha2",), ("_sha256",), ("_sha2", "_sha256")])
+def test_a_python_without_a_sha256_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...]
+) -> None:
+    for name in absent:
+        monkeypatch.setitem(sys.modules, name, None)
+    spec = importlib.util.spec_from_file_location("chain_elsewhere", chain.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    elsewhere = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    assert elsewhere._own_sha256(b"abc").hexdigest() == hashlib.sha256(b"abc").hexdigest()
