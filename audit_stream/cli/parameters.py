@@ -93,3 +93,12 @@ PolicyOption = Annotated[
 KeyFileOption = Annotated[
     str, typer.Option("--key", metavar="FILE", help="The private key file that `key new` made.")
 ]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORM",
+        help="auto, jsonl, json, table or csv. auto: table on a terminal, else jsonl.",
+        autocompletion=complete_format,
+    ),
+]

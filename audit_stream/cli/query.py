@@ -14,10 +14,10 @@ from audit_stream.cli.parameters import (
     AllowKindOption,
     AnyKindOption,
     ConfigOption,
+    FormatOption,
     KindOption,
     LedgerArgument,
     SourceOption,
-    complete_format,
 )
 from audit_stream.cli.streams import Output
 
@@ -74,14 +74,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         reverse: Annotated[bool, typer.Option("--reverse", help="Newest first.")] = False,
         count: Annotated[bool, typer.Option("--count", help="Print only how many.")] = False,
-        format: Annotated[
-            str,
-            typer.Option(
-                metavar="FORM",
-                help="auto, jsonl, json, table or csv. auto: table on a terminal, else jsonl.",
-                autocompletion=complete_format,
-            ),
-        ] = "auto",
+        format: FormatOption = "auto",
         allow_kind: AllowKindOption = None,
         any_kind: AnyKindOption = False,
         config: ConfigOption = None,

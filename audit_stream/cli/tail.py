@@ -15,10 +15,10 @@ from audit_stream.cli.parameters import (
     AllowKindOption,
     AnyKindOption,
     ConfigOption,
+    FormatOption,
     KindOption,
     LedgerArgument,
     SourceOption,
-    complete_format,
 )
 from audit_stream.cli.query import DamageReport, warn_if_torn
 from audit_stream.cli.streams import Output
@@ -51,14 +51,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         kind: KindOption = None,
         source: SourceOption = None,
-        format: Annotated[
-            str,
-            typer.Option(
-                metavar="FORM",
-                help="auto, jsonl, json, table or csv. auto: table on a terminal, else jsonl.",
-                autocompletion=complete_format,
-            ),
-        ] = "auto",
+        format: FormatOption = "auto",
         allow_kind: AllowKindOption = None,
         any_kind: AnyKindOption = False,
         config: ConfigOption = None,
